@@ -1,0 +1,1 @@
+"""What is the protocol, without any IO? (docs/protocol.md; standard library only.)"""
