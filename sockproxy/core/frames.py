@@ -389,6 +389,14 @@ def tlv_int(tlvs: Tlvs, number: int, default: int) -> int:
     return value
 
 
+def first(data: bytes, max_data_bytes: int) -> Raw | None:
+    """Return the first frame of `data`, None while it is not all there."""
+    try:
+        return _cut(data, 0, max_data_bytes)
+    except varint.CutError:
+        return None
+
+
 class Decoder:
     """Cuts a byte stream into frames, however it arrives."""
 
@@ -412,7 +420,7 @@ class Decoder:
         at = 0
         try:
             while at < len(data):
-                raw = self._cut(data, at)
+                raw = _cut(data, at, self._max_data_bytes)
                 found.append(raw)
                 at += raw.size
         except varint.CutError:
@@ -420,21 +428,22 @@ class Decoder:
         self._rest = data[at:]
         return found
 
-    def _cut(self, data: bytes, start: int) -> Raw:
-        first = data[start]
-        at = start + 1
-        if first < DATA:
-            kind, stream, limit = first, 0, MAX_BODY_BYTES
-        else:
-            kind, stream, limit = DATA, first & _LONG_STREAM, self._max_data_bytes
-            if stream == _LONG_STREAM:
-                stream, at = varint.decode(data, at)
-        length, at = varint.decode(data, at)
-        if length > limit:
-            raise PeerError(Code.TOO_BIG, f"frame {kind:#04x}: {length} bytes above {limit}")
-        if kind == DATA and length == 0:
-            raise PeerError(Code.PROTOCOL, f"stream {stream}: DATA without a byte")
-        end = at + length
-        if end > len(data):
-            raise varint.CutError
-        return Raw(kind, stream, data[at:end], end - start)
+
+def _cut(data: bytes, start: int, max_data_bytes: int) -> Raw:
+    first = data[start]
+    at = start + 1
+    if first < DATA:
+        kind, stream, limit = first, 0, MAX_BODY_BYTES
+    else:
+        kind, stream, limit = DATA, first & _LONG_STREAM, max_data_bytes
+        if stream == _LONG_STREAM:
+            stream, at = varint.decode(data, at)
+    length, at = varint.decode(data, at)
+    if length > limit:
+        raise PeerError(Code.TOO_BIG, f"frame {kind:#04x}: {length} bytes above {limit}")
+    if kind == DATA and length == 0:
+        raise PeerError(Code.PROTOCOL, f"stream {stream}: DATA without a byte")
+    end = at + length
+    if end > len(data):
+        raise varint.CutError
+    return Raw(kind, stream, data[at:end], end - start)
