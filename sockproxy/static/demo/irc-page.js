@@ -154,6 +154,7 @@ byId('say').addEventListener('submit', (event) => {
 byId('people-toggle').addEventListener('click', () => {
   const shown = byId('client').classList.toggle('with-people');
   byId('people-toggle').setAttribute('aria-expanded', String(shown));
+  toEnd(byId('lines'));
 });
 
 byId('nick').value = localStorage.getItem(REMEMBERED) ?? `guest${Math.floor(Math.random() * 900 + 100)}`;

@@ -32,6 +32,7 @@ export function watchLink(proxy, onChange) {
     notice.hidden = false;
   };
   const count = () => {
+    outage.held = Math.max(outage.held, proxy.stats.unackedBytes);
     const since = duration(performance.now() - outage.at);
     pill.querySelector('small').textContent = since;
     tell('warn', 'The cable is cut.', `${outage.cause}. Trying again for ${since}; every byte is kept.`);

@@ -83,14 +83,17 @@ async function listBackends() {
 }
 
 function showStats() {
-  const { rttMs, bytesIn, bytesOut, resumes, unackedBytes } = proxy.stats;
+  const { rttMs, bytesIn, bytesOut, resumes, unackedBytes, streams } = proxy.stats;
+  const sum = (key) => amount(streams.reduce((total, stream) => total + stream[key], 0));
   byId('rtt').textContent = rttMs > 0 ? duration(rttMs) : '–';
   byId('resumes').textContent = resumes;
   byId('in').textContent = amount(bytesIn);
   byId('out').textContent = amount(bytesOut);
   byId('unacked').textContent = amount(unackedBytes);
   byId('sid').textContent = proxy.id;
-  byId('streams').textContent = [...cards].filter((card) => card.live).length;
+  byId('streams').textContent = streams.length;
+  byId('window').textContent = sum('window');
+  byId('credit').textContent = sum('sendRoom');
 }
 
 const SNIPPET = `<script src="${location.origin}/sockproxy.js"></script>
@@ -99,8 +102,8 @@ const SNIPPET = `<script src="${location.origin}/sockproxy.js"></script>
   const { readable, writable } = await socket.opened
   const writer = writable.getWriter()
   await writer.write(new TextEncoder().encode('hello\\n'))
-  const lines = readable.pipeThrough(new TextDecoderStream())
-  for await (const text of lines) console.log(text)
+  readable.pipeThrough(new TextDecoderStream())
+    .pipeTo(new WritableStream({ write: (text) => console.log(text) }))
   sockproxy.addEventListener('state', (e) => console.log(e.detail))
 </script>`;
 

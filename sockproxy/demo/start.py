@@ -1,0 +1,141 @@
+"""How does `--demo` start without a file: what listens where, and what is printed?
+
+Everything is on loopback: an IRC server and an echo on ports the system chooses, in front
+of them an ordinary sockproxy with the playground, open to pages of this machine.
+"""
+
+from __future__ import annotations
+
+import re
+import socket
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from twisted.application.service import IService, MultiService
+from twisted.internet.defer import Deferred, maybeDeferred
+
+from sockproxy import service
+from sockproxy.demo.echo import EchoFactory
+from sockproxy.demo.irc import IrcFactory
+from sockproxy.settings import Backend, Listener, Service, Settings, TcpTarget
+
+LOOPBACK = "127.0.0.1"
+ORIGINS = ("http://localhost:*", "http://127.0.0.1:*", "http://[::1]:*")
+FIRST_PORT = 8080
+PORTS = 100
+ANY_INTERFACE = ("", "0.0.0.0", "::")  # noqa: S104 - recognised, not bound
+
+_TCP = re.compile(r"tcp:(?:port=)?(\d+)(?::interface=(.*))?")
+
+GREETING = """
+  The sockproxy demo is running.
+
+      Playground   {url}/
+      IRC          {url}/irc.html
+
+  This line gives sockets to any page served from this machine:
+
+      <script src="{url}/sockproxy.js"></script>
+
+  For a server of your own, write these lines into proxy.ini and start it with
+  twistd -n sockproxy --config proxy.ini
+
+      [listen web]
+      endpoint = tcp:8080
+
+      [backend irc]
+      target = tcp:irc.example.org:6667
+      origins = https://app.example
+
+"""
+
+
+class Demo(MultiService):
+    """The embedded backends, and the proxy in front of them."""
+
+    def __init__(self, reactor: Any, endpoint: str, tell: Callable[[str], object]) -> None:
+        super().__init__()
+        self._reactor = reactor
+        self._endpoint = endpoint
+        self._tell = tell
+        self._ports: list[Any] = []
+
+    def startService(self) -> None:
+        super().startService()
+        irc = self._listen(IrcFactory(self._reactor))
+        echo = self._listen(EchoFactory())
+        settings = demo_settings(self._endpoint, {"irc": irc, "echo": echo})
+        service.make_service(settings, self._reactor).setServiceParent(self)
+        self._tell(GREETING.format(url=url_of(self._endpoint)))
+
+    def stopService(self) -> Deferred[object]:
+        # The proxy first, so that its streams end before what they lead to.
+        return maybeDeferred(super().stopService).addCallback(self._close_ports)
+
+    def _listen(self, factory: IrcFactory | EchoFactory) -> int:
+        port = self._reactor.listenTCP(0, factory, interface=LOOPBACK)
+        self._ports.append(port)
+        number: int = port.getHost().port
+        return number
+
+    async def _closed(self) -> None:
+        while self._ports:
+            await maybeDeferred(self._ports.pop().stopListening)
+
+    def _close_ports(self, _: object) -> Deferred[None]:
+        return Deferred.fromCoroutine(self._closed())
+
+
+def make_demo(reactor: Any, listen: str | None) -> IService:
+    """Return the demo as a service; `listen` is an endpoint in place of the chosen port."""
+    return Demo(reactor, listen or free_endpoint(), _to_terminal)
+
+
+def demo_settings(endpoint: str, ports: dict[str, int]) -> Settings:
+    """Return what a file for the demo would say."""
+    backends = {
+        name: Backend(target=TcpTarget(host=LOOPBACK, port=port), origins=ORIGINS)
+        for name, port in ports.items()
+    }
+    return Settings(
+        sockproxy=Service(playground=True),
+        listeners={"demo": Listener(endpoint=endpoint)},
+        backends=backends,
+    )
+
+
+def free_endpoint(is_free: Callable[[int], bool] | None = None) -> str:
+    """Return the loopback endpoint of port 8080, or of the next one nobody listens on."""
+    for port in range(FIRST_PORT, FIRST_PORT + PORTS):
+        if (is_free or _is_free)(port):
+            return f"tcp:{port}:interface={LOOPBACK}"
+    last = FIRST_PORT + PORTS - 1
+    raise OSError(f"no free port from {FIRST_PORT} to {last}: choose one with --listen")
+
+
+def url_of(endpoint: str) -> str:
+    """Return the address to open in a browser on this machine."""
+    found = _TCP.fullmatch(endpoint)
+    if found is None:
+        return endpoint
+    port, interface = found[1], (found[2] or "").replace("\\", "")
+    host = LOOPBACK if interface in ANY_INTERFACE else interface
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((LOOPBACK, port))
+        except OSError:
+            return False
+    return True
+
+
+def _to_terminal(text: str) -> None:
+    # twistd turns sys.stdout into log lines; this text is to be copied from.
+    if sys.__stdout__ is not None:
+        sys.__stdout__.write(text)
+        sys.__stdout__.flush()
