@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-import pytest_twisted
 from twisted.internet.testing import MemoryReactorClock
 
 from sockproxy.demo.start import ORIGINS, Demo, demo_settings, free_endpoint, make_demo, url_of
@@ -11,8 +10,7 @@ from sockproxy.demo.start import ORIGINS, Demo, demo_settings, free_endpoint, ma
 ENDPOINT = "tcp:8080:interface=127.0.0.1"
 
 
-@pytest_twisted.ensureDeferred
-async def test_the_demo_listens_on_loopback_and_greets() -> None:
+def test_the_demo_listens_on_loopback_and_greets() -> None:
     reactor = MemoryReactorClock()
     said: list[str] = []
     demo = Demo(reactor, ENDPOINT, said.append)
@@ -22,7 +20,7 @@ async def test_the_demo_listens_on_loopback_and_greets() -> None:
     assert [server[0] for server in reactor.tcpServers] == [0, 0, 8080]
     (greeting,) = said
     assert '<script src="http://127.0.0.1:8080/sockproxy.js"></script>' in greeting
-    await demo.stopService()
+    demo.stopService()
     assert not demo.running
 
 

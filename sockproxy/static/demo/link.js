@@ -6,6 +6,7 @@
 import { byId, duration } from './ui.js';
 
 const LABELS = {
+  idle: 'Ready',
   connecting: 'Connecting',
   up: 'Connected',
   reconnecting: 'Reconnecting',
@@ -13,73 +14,103 @@ const LABELS = {
   closed: 'Closed',
 };
 const DEFAULT_CAUSE = 'The connection was lost';
+const DEFAULT_END = 'The server does not know it any more';
 const TICK_MS = 100;
 const NOTICE_MS = 8000;
 
 /** Keep #link-pill, #link-notice and #cut true to the state of `proxy`. */
 export function watchLink(proxy, onChange) {
-  const pill = byId('link-pill');
-  const notice = byId('link-notice');
-  const cut = byId('cut');
-  let outage;
-  let ticking;
-  let hiding;
+  const view = new LinkView(proxy, onChange);
+  proxy.addEventListener('state', (event) => view.show(event.detail));
+  view.show({ state: proxy.state });
+}
 
-  const tell = (tone, title, text) => {
-    notice.dataset.tone = tone;
-    notice.querySelector('strong').textContent = title;
-    notice.querySelector('span').textContent = text;
-    notice.hidden = false;
-  };
-  const count = () => {
-    outage.held = Math.max(outage.held, proxy.stats.unackedBytes);
-    const since = duration(performance.now() - outage.at);
-    pill.querySelector('small').textContent = since;
-    tell('warn', 'The cable is cut.', `${outage.cause}. Trying again for ${since}; every byte is kept.`);
-  };
-  const broken = (cause) => {
-    outage ??= { at: performance.now(), cause: sentence(cause || DEFAULT_CAUSE), held: proxy.stats.unackedBytes };
-    clearTimeout(hiding);
-    ticking ??= setInterval(count, TICK_MS);
-    count();
-    onChange('warn', `Link lost: ${outage.cause}`);
-  };
-  const mended = () => {
-    if (!outage) return onChange('good', 'Connected');
-    const away = duration(performance.now() - outage.at);
-    const replayed = outage.held ? `${outage.held.toLocaleString('en')} bytes replayed` : 'no byte was on its way';
-    tell('good', `Back after ${away}, nothing lost.`, `${sentence(replayed)}; every socket is still open.`);
-    hiding = setTimeout(() => { notice.hidden = true; }, NOTICE_MS);
-    onChange('good', `Back after ${away}, nothing lost: ${replayed}`);
-    settle();
-  };
-  const gone = (cause) => {
-    tell('bad', 'The session is over.', `${sentence(cause || 'the server does not know it any more')}. Reload to start a new one.`);
-    onChange('bad', `Session over: ${cause || 'unknown to the server'}`);
-    settle();
-  };
-  const settle = () => {
-    clearInterval(ticking);
-    ticking = outage = undefined;
-    pill.querySelector('small').textContent = '';
-  };
-  const show = ({ state, cause }) => {
-    pill.dataset.state = state;
-    pill.querySelector('span').textContent = LABELS[state] ?? state;
-    cut.disabled = state !== 'up';
-    if (state === 'reconnecting') broken(cause);
-    else if (state === 'up') mended();
-    else if (state === 'lost') gone(cause);
-  };
+class LinkView {
+  #proxy;
+  #onChange;
+  #pill = byId('link-pill');
+  #notice = byId('link-notice');
+  #cut = byId('cut');
+  #outage;
+  #ticking;
+  #hiding;
 
-  proxy.addEventListener('state', (event) => show(event.detail));
-  // The user goes on typing where they were: that is the point of cutting.
-  cut.addEventListener('pointerdown', (event) => event.preventDefault());
-  cut.addEventListener('click', () => cutCable(proxy, cut, onChange));
-  show({ state: proxy.state });
+  constructor(proxy, onChange) {
+    this.#proxy = proxy;
+    this.#onChange = onChange;
+    // The user goes on typing where they were: that is the point of cutting.
+    this.#cut.addEventListener('pointerdown', (event) => event.preventDefault());
+    this.#cut.addEventListener('click', () => cutCable(proxy, this.#cut, onChange));
+  }
+
+  show({ state, cause }) {
+    this.#pill.dataset.state = state;
+    this.#pill.querySelector('span').textContent = LABELS[state] ?? state;
+    this.#cut.disabled = state !== 'up';
+    if (state === 'reconnecting') this.#broken(sentence(cause || DEFAULT_CAUSE));
+    else if (state === 'up') this.#mended();
+    else if (state === 'lost') this.#gone(sentence(cause || DEFAULT_END));
+  }
+
+  #broken(cause) {
+    if (!this.#outage) {
+      this.#onChange('warn', `Link lost: ${cause}`);
+      this.#outage = { at: performance.now(), waiting: 0 };
+      this.#ticking = setInterval(() => this.#count(), TICK_MS);
+    }
+    this.#outage.cause = cause;
+    this.#count();
+  }
+
+  #count() {
+    const { at, cause, waiting } = this.#outage;
+    const since = duration(performance.now() - at);
+    this.#outage.waiting = Math.max(waiting, waitingBytes(this.#proxy.stats));
+    this.#pill.querySelector('small').textContent = since;
+    this.#tell('warn', 'The cable is cut.', `${cause}. Trying again for ${since}; every byte is kept.`);
+  }
+
+  #mended() {
+    if (!this.#outage) {
+      this.#notice.hidden = true;
+      this.#onChange('good', 'Connected');
+      return;
+    }
+    const { at, waiting } = this.#outage;
+    const title = `Back after ${duration(performance.now() - at)}, nothing lost`;
+    const replayed = waiting ? `${waiting.toLocaleString('en')} bytes replayed` : 'no byte was waiting';
+    this.#settle();
+    this.#tell('good', `${title}.`, `${sentence(replayed)}; every socket is still open.`);
+    this.#hiding = setTimeout(() => { this.#notice.hidden = true; }, NOTICE_MS);
+    this.#onChange('good', `${title}: ${replayed}`);
+  }
+
+  #gone(cause) {
+    this.#settle();
+    this.#tell('bad', 'The session is over.', `${cause}. The next socket begins a new one.`);
+    this.#onChange('bad', `Session over: ${cause}`);
+  }
+
+  #tell(tone, title, text) {
+    clearTimeout(this.#hiding);
+    this.#notice.dataset.tone = tone;
+    this.#notice.querySelector('strong').textContent = title;
+    this.#notice.querySelector('span').textContent = text;
+    this.#notice.hidden = false;
+  }
+
+  #settle() {
+    clearInterval(this.#ticking);
+    this.#outage = undefined;
+    this.#pill.querySelector('small').textContent = '';
+  }
 }
 
 const sentence = (text) => text[0].toUpperCase() + text.slice(1).replace(/\.$/, '');
+
+/** How many bytes are unacked, or not even sent. */
+const waitingBytes = ({ unackedBytes, streams }) =>
+  streams.reduce((total, { queuedBytes }) => total + queuedBytes, unackedBytes);
 
 /** Ask the server to abort the TCP connection under this page and refuse it for 3 s. */
 async function cutCable(proxy, button, onChange) {

@@ -90,10 +90,10 @@ function showStats() {
   byId('in').textContent = amount(bytesIn);
   byId('out').textContent = amount(bytesOut);
   byId('unacked').textContent = amount(unackedBytes);
-  byId('sid').textContent = proxy.id;
+  byId('sid').textContent = proxy.id || 'not begun';
   byId('streams').textContent = streams.length;
-  byId('window').textContent = sum('window');
-  byId('credit').textContent = sum('sendRoom');
+  byId('window').textContent = sum('receiveWindow');
+  byId('credit').textContent = sum('sendWindow');
 }
 
 const SNIPPET = `<script src="${location.origin}/sockproxy.js"></script>
