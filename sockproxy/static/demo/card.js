@@ -147,6 +147,7 @@ export class SocketCard {
       const { readable, writable, remoteAddress, remotePort } = await this.#socket.opened;
       this.#reader = readable.getReader();
       this.#writer = writable.getWriter();
+      if (!this.live) return this.#drop();
       this.#writer.closed.catch(() => this.#enable(['line', 'send', 'verify', 'half'], false));
       this.#parts.peer.textContent = remotePort ? `${remoteAddress}:${remotePort}` : remoteAddress;
       this.#state('open');
@@ -213,9 +214,12 @@ export class SocketCard {
   }
 
   #close() {
-    if (!this.#reader) return;
-    const reason = new DOMException('closed by you', 'AbortError');
     this.#finish('closed', 'closed by you');
+    if (this.#reader) this.#drop();
+  }
+
+  #drop() {
+    const reason = new DOMException('closed by you', 'AbortError');
     this.#reader.cancel(reason).catch(() => {});
     this.#writer.abort(reason).catch(() => {});
   }

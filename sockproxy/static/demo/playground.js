@@ -25,7 +25,7 @@ function refuse(text) {
 
 function select(card) {
   for (const other of cards) other.show(other === card);
-  byId('empty').hidden = byId('tabs').hidden = cards.size > 0;
+  byId('empty').hidden = cards.size > 0;
   byId('tabs').hidden = cards.size === 0;
 }
 
@@ -33,7 +33,7 @@ function remove(card) {
   cards.delete(card);
   card.tab.remove();
   card.panel.remove();
-  select([...cards].at(-1));
+  if (!card.panel.hidden) select([...cards].at(-1));
 }
 
 function open(name, dial) {
