@@ -38,3 +38,12 @@ export const TOO_BIG = 0x2c;
 export const PROTOCOL = 0x2d;
 export const TIMEOUT = 0x2e;
 export const POLL_ADVISED = 0x2f;
+
+// Optional fields of WELCOME and OPEN, as far as this client uses them.
+export const WELCOME_STREAM_WINDOW = 2;
+export const WELCOME_SESSION_WINDOW_UP = 3;
+export const WELCOME_PING_MS = 6;
+export const WELCOME_LINGER_S = 7;
+export const WELCOME_STREAMS = 8;
+export const OPEN_NO_DELAY = 1;
+export const OPEN_KEEP_ALIVE_MS = 2;

@@ -1,26 +1,25 @@
-// What does a code look like to the page? The Direct Sockets column of docs/protocol.md section 2.
+// Whose fault is it? The twin of core/errors.py.
 
-import * as Code from './codes.js';
+/** Our own side broke the rules of this module. */
+export class LocalError extends Error {}
 
-/** @type {Record<number, string>} */
-const DOM_NAMES = { [Code.ABORTED]: 'AbortError', [Code.DENIED]: 'NotAllowedError' };
+/** The bytes end before the value does; more may come. */
+export class CutError extends Error {}
 
-/**
- * Return the error that a stream ended by `code` shows to the page.
- *
- * @param {number} code
- * @param {string} text
- * @param {number} acked bytes of this stream that the server is known to hold
- * @returns {Error}
- */
-export function streamError(code, text, acked) {
-  if (code === Code.BAD_TARGET) return new TypeError(text);
-  const error = domError(DOM_NAMES[code] ?? 'NetworkError', text);
-  return code === Code.LOST ? Object.assign(error, { lost: true, acked }) : error;
+/** This link carries something we cannot use; another one may go on. */
+export class LinkError extends Error {}
+
+/** The peer broke the protocol; the session ends with `code`. */
+export class PeerError extends Error {
+  /**
+   * @param {number} code
+   * @param {string} text
+   */
+  constructor(code, text) {
+    super(text);
+    this.code = code;
+  }
 }
 
-/**
- * @param {string} name
- * @param {string} text
- */
-export const domError = (name, text) => new DOMException(text, name);
+/** The peer broke the rules of one stream, which ends with `code`. */
+export class StreamError extends PeerError {}

@@ -6,17 +6,7 @@
 
 import { ByteQueue } from './bytequeue.js';
 
-/**
- * The verbs of a stream, as the owner of the session offers them.
- *
- * @typedef {object} StreamVerbs
- * @property {(bytes: Uint8Array, done: () => void) => void} write `done` once all are numbered
- * @property {() => void} end no byte follows those written
- * @property {(count: number) => void} consume the page has read `count` bytes
- * @property {(code: number) => void} reset abort both directions
- * @property {() => void} stop the page reads no more
- */
-
+/** @import { StreamVerbs } from './socket.js' */
 /** @typedef {(error?: unknown) => void} Finished called once: the half is over, with an error if it broke */
 
 /** Backend to page. */

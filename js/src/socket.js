@@ -1,14 +1,15 @@
 // What does a page hold? A TCPSocket in the exact shape of the Direct Sockets specification.
 //
-// `closed` settles once three ends have come: the readable's, the writable's, and the word
+// `closed` resolves once three ends have come: the readable's, the writable's, and the word
 // of the server that the stream is over. Waiting for the third is what makes a resolved
 // `closed` mean that every written byte reached the backend's side.
 
 import * as Code from './codes.js';
-import { domError, streamError } from './errors.js';
+import { domError, streamError } from './domerrors.js';
 import { ReadHalf, WriteHalf } from './halves.js';
+import { ignore, settler } from './settler.js';
 
-/** @import { StreamVerbs } from './halves.js' */
+/** @import { Settler } from './settler.js' */
 
 /**
  * @typedef {object} TCPSocketOptions
@@ -40,6 +41,17 @@ import { ReadHalf, WriteHalf } from './halves.js';
  * @property {(code: number, text: string, acked: number) => void} onClosed
  */
 
+/**
+ * The verbs of a stream, as the owner of the session offers them.
+ *
+ * @typedef {object} StreamVerbs
+ * @property {(bytes: Uint8Array, done: () => void) => void} write `done` once all are numbered
+ * @property {() => void} end no byte follows those written
+ * @property {(count: number) => void} consume the page has read `count` bytes
+ * @property {(code: number) => void} reset abort both directions
+ * @property {() => void} stop the page reads no more
+ */
+
 /** @typedef {(host: string, port: number, options: TCPSocketOptions, events: StreamEvents) => StreamVerbs} Dial */
 
 const ENDS = 3;
@@ -52,6 +64,7 @@ let defaultDial;
 /**
  * Say which session serves `new TCPSocket(host, port)`.
  *
+ * @internal
  * @param {Dial} dial
  */
 export function setDefaultDial(dial) {
@@ -139,12 +152,13 @@ export class TCPSocket {
   #over(code, text, acked) {
     this.#confirmed = true;
     const error = streamError(code, text, acked);
+    const failed = code !== Code.CLEAN || !this.#reading;
     this.#opened.reject(error);
-    if (!this.#reading) return this.#closed.reject(error);
-    const reason = code === Code.CLEAN ? undefined : error;
-    this.#reading.end(reason);
+    // A failure is told at once; the readable breaks when what had arrived is read.
+    if (failed) this.#closed.reject((this.#error ??= error));
+    this.#reading?.end(failed ? error : undefined);
     this.#writing?.fail(error);
-    this.#finished(reason);
+    this.#finished(undefined);
   }
 
   /**
@@ -206,27 +220,3 @@ function checkSize(name, value, min) {
 
 /** @param {string} text */
 const refusal = (text) => Promise.reject(domError('InvalidStateError', text));
-
-const ignore = () => {};
-
-/**
- * @template T
- * @typedef {object} Settler
- * @property {Promise<T>} promise
- * @property {(value: T) => void} resolve
- * @property {(error: unknown) => void} reject
- */
-
-/**
- * A promise and its two ends; a rejection that nobody watches is no event of the page's.
- *
- * @template T
- * @returns {Settler<T>}
- */
-function settler() {
-  /** @type {any} */
-  const ends = {};
-  ends.promise = new Promise((resolve, reject) => Object.assign(ends, { resolve, reject }));
-  ends.promise.catch(ignore);
-  return ends;
-}

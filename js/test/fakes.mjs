@@ -1,6 +1,9 @@
 // What stands in for the world in the tests: a stream, a WebSocket, and a clock with timers.
 
+import assert from 'node:assert/strict';
+
 import { ByteQueue } from '../src/bytequeue.js';
+import * as frames from '../src/frames.js';
 
 /** The owner's side of one stream: records the verbs, offers the events. */
 export class FakeStream {
@@ -78,3 +81,184 @@ export class FakeTime {
 
 /** Let promise reactions run. */
 export const turn = () => new Promise((resolve) => setImmediate(resolve));
+
+/** The client's end of a WebSocket in memory; `server` is who accepts it. */
+export function fakeWebSocket(server) {
+  return class FakeWebSocket {
+    readyState = 0;
+    bufferedAmount = 0;
+    constructor(url, protocol) {
+      Object.assign(this, { url, protocol });
+      server.connects(this);
+    }
+
+    // What the client does.
+
+    send(bytes) {
+      assert.equal(this.readyState, 1, 'send on a WebSocket that is not open');
+      server.receives(this, bytes.slice());
+    }
+
+    close(code) {
+      if (this.readyState === 3) return;
+      this.readyState = 3;
+      server.closes?.(this, code);
+    }
+
+    // What the server does.
+
+    open() {
+      this.readyState = 1;
+      this.onopen?.({});
+    }
+
+    /** Deliver frames one message each: nothing may hang on how they were packed. */
+    deliver(bytes) {
+      for (const { at, size } of cuts(bytes)) {
+        if (this.readyState === 1) {
+          this.onmessage?.({ data: bytes.slice(at, at + size).buffer });
+        }
+      }
+    }
+
+    fail(code = 1006, reason = '') {
+      if (this.readyState === 3) return;
+      this.readyState = 3;
+      this.onclose?.({ code, reason });
+    }
+  };
+}
+
+/** Where the frames of a message begin, and how long they are. */
+function cuts(bytes) {
+  let at = 0;
+  return new frames.Decoder(frames.MAX_SERVER_DATA_BYTES).feed(bytes).map(({ size }) => {
+    at += size;
+    return { at: at - size, size };
+  });
+}
+
+/**
+ * A server of one session, as small as resuming allows: it echoes every stream. It says
+ * nothing while `mute`, refuses connections while `away`.
+ */
+export class FakeServer {
+  sockets = [];
+  hellos = [];
+  opens = [];
+  frames = [];
+  received = new Map();
+  rx = 0;
+  said = 0;
+  acked = 0;
+  mute = false;
+  away = false;
+  byes = [];
+  welcomeTlvs = new Map([[7, Uint8Array.of(60)]]);
+  #log = [];
+  #position = 0;
+
+  connects(socket) {
+    this.sockets.push(socket);
+    queueMicrotask(() => {
+      if (socket.readyState) return;
+      if (this.away) socket.fail();
+      else if (!this.hangs) socket.open();
+    });
+  }
+
+  get socket() {
+    return this.sockets[this.sockets.length - 1];
+  }
+
+  receives(socket, bytes) {
+    for (const raw of new frames.Decoder(frames.MAX_CLIENT_DATA_BYTES).feed(bytes)) {
+      this.#take(socket, raw);
+    }
+  }
+
+  #take(socket, raw) {
+    if (raw.kind >= frames.FIRST_NUMBERED) {
+      this.#position += raw.size;
+      if (this.#position <= this.rx) return;
+      this.rx = this.#position;
+      this.#numbered(raw);
+      return;
+    }
+    const values = frames.parse(raw);
+    if (raw.kind === frames.HELLO) this.#hello(socket, values);
+    if (raw.kind === frames.AT) [this.#position] = values;
+    if (raw.kind === frames.ACK) [this.acked] = values;
+    if (raw.kind === frames.BYE) this.byes.push(values);
+    if (raw.kind === frames.PING) this.say(frames.PONG, values[0], this.rx);
+  }
+
+  #hello(socket, values) {
+    const [, flags, link, , rx, sid, secret] = values;
+    this.hellos.push({ create: flags === 1, link, rx, sid, secret });
+    this.current = socket;
+    this.#position = this.rx;
+    if (this.mute) return;
+    if (this.refusal) return this.say(frames.REFUSE, ...this.refusal);
+    const resumed = this.hellos.length > 1 ? 1 : 0;
+    this.say(frames.WELCOME, link, this.rx, resumed, new Uint8Array(32).fill(link), this.welcomeTlvs);
+    this.#resend(rx);
+  }
+
+  #resend(rx) {
+    let at = 0;
+    for (const bytes of this.#log) {
+      if (at >= rx) this.#deliver(bytes);
+      at += bytes.length;
+    }
+  }
+
+  #numbered({ kind, stream, body, size }) {
+    this.frames.push(kind);
+    if (kind === frames.DATA) {
+      const sofar = this.received.get(stream) ?? 0;
+      this.received.set(stream, sofar + body.length);
+      this.sayData(stream, body);
+    } else if (kind === frames.OPEN) {
+      const [id, , port, host] = frames.parse({ kind, body, size });
+      this.opens.push({ id, host, port });
+      this.received.set(id, 0);
+      if (this.silent) return;
+      this.say(frames.OPENED, id, 2 ** 20, host, port, '', 0);
+    } else if (kind === frames.EOF) {
+      const [id, total] = frames.parse({ kind, body, size });
+      this.say(frames.EOF, id, this.received.get(id));
+      this.say(frames.CLOSED, id, 0, total, this.received.get(id), '');
+    } else if (kind === frames.RESET) {
+      const [id, code] = frames.parse({ kind, body, size });
+      this.say(frames.CLOSED, id, code, 0, this.received.get(id), '');
+    }
+  }
+
+  say(kind, ...values) {
+    this.#say(frames.encode(kind, ...values), kind);
+  }
+
+  sayData(stream, bytes) {
+    this.#say(frames.encodeData(stream, [bytes], bytes.length), frames.DATA);
+  }
+
+  #say(bytes, kind) {
+    if (kind >= frames.FIRST_NUMBERED) {
+      this.#log.push(bytes);
+      this.said += bytes.length;
+    }
+    if (!this.mute) this.#deliver(bytes);
+  }
+
+  /** As over a network: never inside the call that caused it. */
+  #deliver(bytes) {
+    const { current } = this;
+    queueMicrotask(() => current.deliver(bytes));
+  }
+
+  /** Acknowledge all that came, as a server does within 100 ms. */
+  ack() {
+    this.say(frames.ACK, this.rx);
+  }
+}

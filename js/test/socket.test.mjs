@@ -415,6 +415,14 @@ test('a reset breaks both streams and closed with NetworkError', async () => {
   await rejectsAs(socket.closed, 'NetworkError');
 });
 
+test('a failure is told by closed before the page has read what arrived', async () => {
+  const { stream, socket, readable } = await opened();
+  stream.events.onData(bytes(1));
+  stream.events.onClosed(Code.LOST, 'session lost', 0);
+  await rejectsAs(socket.closed, 'NetworkError');
+  assert.deepEqual((await readable.getReader().read()).value, bytes(1));
+});
+
 test('a reset after a finished upload is still told', async () => {
   const { stream, writable, socket } = await opened();
   await writable.close();

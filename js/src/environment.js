@@ -1,0 +1,34 @@
+// What does a session need of the world around it? Everything here can be given instead.
+
+/**
+ * @typedef {object} Environment
+ * @property {typeof WebSocket} WebSocket
+ * @property {(act: () => void, delayMs: number) => any} setTimeout
+ * @property {(timer: any) => void} clearTimeout
+ * @property {() => number} now milliseconds that never jump
+ * @property {() => number} random in [0, 1)
+ * @property {(count: number) => Uint8Array} randomBytes fit for secrets
+ * @property {() => boolean} isVisible whether a user sees the page
+ * @property {EventTarget | undefined} page where the browser tells about page and network
+ */
+
+/**
+ * @internal
+ * @param {Partial<Environment>} given
+ * @returns {Environment}
+ */
+export function environment(given) {
+  const { document, performance, crypto } = globalThis;
+  return {
+    WebSocket: globalThis.WebSocket,
+    // Called by their names: a browser wants its window as `this`.
+    setTimeout: (act, delayMs) => setTimeout(act, delayMs),
+    clearTimeout: (timer) => clearTimeout(timer),
+    now: () => performance.now(),
+    random: Math.random,
+    randomBytes: (count) => crypto.getRandomValues(new Uint8Array(count)),
+    isVisible: () => document?.visibilityState !== 'hidden',
+    page: 'addEventListener' in globalThis ? globalThis : undefined,
+    ...given,
+  };
+}

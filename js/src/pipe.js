@@ -1,0 +1,54 @@
+// Where in the two logs does one carrier of bytes stand? The twin of core/pipe.py.
+//
+// A WebSocket is one inbound and one outbound pipe for as long as it lives. A pipe knows just
+// enough to place its frames: AT, and the rule that a frame below `rx` is old news, one across
+// it is a lie, and one above it is a hole.
+
+import * as Code from './codes.js';
+import { LinkError, PeerError } from './errors.js';
+import { Decoder, MAX_SERVER_DATA_BYTES } from './frames.js';
+
+/** Bytes from the peer. */
+export class Inbound {
+  decoder = new Decoder(MAX_SERVER_DATA_BYTES);
+  /** @type {number | undefined} */
+  position;
+  welcomeDue = true;
+
+  /**
+   * The next numbered frame starts at `offset`; only forward on one pipe.
+   *
+   * @param {number} offset
+   */
+  at(offset) {
+    if (this.position !== undefined && offset < this.position) {
+      throw new PeerError(Code.PROTOCOL, `AT ${offset} behind ${this.position}`);
+    }
+    this.position = offset;
+  }
+
+  /**
+   * Return whether a numbered frame of `size` bytes is the one at `rx`; false: it came before.
+   * Throws `LinkError` for a hole, `PeerError` for a frame across `rx`.
+   *
+   * @param {number} size
+   * @param {number} rx
+   */
+  place(size, rx) {
+    const start = this.position ?? rx;
+    if (start > rx) throw new LinkError(`frame at ${start} after ${rx}`);
+    this.position = start + size;
+    if (start === rx) return true;
+    if (this.position > rx) {
+      throw new PeerError(Code.PROTOCOL, `frame ${start}..${this.position} across ${rx}`);
+    }
+    return false;
+  }
+}
+
+/**
+ * Bytes to the peer: `position` is the offset that it expects next here, undefined before it
+ * can know; `cursor` is the number of the log entry that goes next.
+ *
+ * @typedef {{position: number | undefined, cursor: number}} Outbound
+ */
