@@ -1,0 +1,3 @@
+"""TCP sockets for web pages."""
+
+__version__ = "0.1.0"

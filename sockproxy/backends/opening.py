@@ -1,0 +1,113 @@
+"""How does an Allow become an open backend?
+
+Resolve once, look at every address, connect to the literal that was looked at: nothing
+is resolved a second time between the check and the connection. One denied address refuses
+the name, since a mixed answer is what a rebinding attack looks like.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from twisted.internet import error
+from twisted.internet.defer import Deferred, TimeoutError
+from twisted.internet.interfaces import IHostnameResolver, IStreamClientEndpoint
+from twisted.internet.protocol import Factory
+
+from sockproxy.backends import connector
+from sockproxy.codes import Code
+from sockproxy.policy.access import Allow
+from sockproxy.policy.networks import denied
+from sockproxy.policy.target import is_literal
+from sockproxy.settings import UnixTarget
+
+ADDRESSES_TRIED = 4
+UNTOLD = "not allowed or not reachable"
+
+
+class OpenFailed(Exception):
+    """There is no backend; `code` and `text` are what the page may know."""
+
+    def __init__(self, code: Code, text: str) -> None:
+        super().__init__(text)
+        self.code = code
+        self.text = text
+
+
+class Backend(Protocol):
+    """A protocol that tells when it can carry bytes: at once, or after its handshake."""
+
+    ready: Deferred[None]
+
+
+class Opening:
+    """The only way to a backend."""
+
+    def __init__(self, reactor: Any, resolver: IHostnameResolver) -> None:
+        self._reactor = reactor
+        self._resolver = resolver
+
+    def open(self, allow: Allow, backend: Backend) -> Deferred[None]:
+        """Connect `backend` to what was allowed. Fails with `OpenFailed`.
+
+        Cancelling gives up whatever step it has come to.
+        """
+        opening = Deferred.fromCoroutine(self._open(allow, backend))
+        opening.addTimeout(allow.connect_timeout_s, self._reactor)
+        return opening.addErrback(lambda failure: _explain(allow, failure.value))
+
+    async def _open(self, allow: Allow, backend: Backend) -> None:
+        factory = Factory.forProtocol(lambda: backend)
+        factory.noisy = False
+        last: Exception = OpenFailed(Code.NAME_NOT_FOUND, f"{allow.name}: no address")
+        for endpoint in await self._endpoints(allow):
+            try:
+                await endpoint.connect(factory)
+            except (error.ConnectError, error.ConnectingCancelledError) as fault:
+                last = fault
+            else:
+                await backend.ready
+                return
+        raise last
+
+    async def _endpoints(self, allow: Allow) -> list[IStreamClientEndpoint]:
+        target = allow.target
+        if isinstance(target, UnixTarget):
+            return [connector.unix_endpoint(self._reactor, target)]
+        if is_literal(target.host):
+            found = [target.host]
+        else:
+            looking = connector.resolve(self._resolver, target.host)
+            looking.addTimeout(allow.dns_timeout_s, self._reactor)
+            found = await looking
+        for address in found:
+            reason = denied(address, chosen_by_page=allow.chosen_by_page)
+            if reason is not None:
+                raise OpenFailed(Code.DENIED, reason)
+        return [
+            connector.tcp_endpoint(self._reactor, address, target)
+            for address in found[:ADDRESSES_TRIED]
+        ]
+
+
+def _explain(allow: Allow, fault: BaseException) -> None:
+    """Raise what the page may know of a fault."""
+    code, text = _name(allow, fault)
+    if not allow.detail:
+        code, text = Code.DENIED, UNTOLD
+    raise OpenFailed(code, text) from fault
+
+
+def _name(allow: Allow, fault: BaseException) -> tuple[Code, str]:
+    name = allow.name
+    match fault:
+        case OpenFailed():
+            return fault.code, fault.text
+        case TimeoutError() | error.TimeoutError():
+            return Code.CONNECT_TIMEOUT, f"{name}: no answer within the connect timeout"
+        case error.ConnectionRefusedError():
+            return Code.REFUSED, f"{name}: connection refused"
+        case _ if connector.is_tls_fault(fault):
+            return Code.BACKEND_TLS, f"{name}: its TLS cannot be trusted or understood"
+        case _:
+            return Code.UNREACHABLE, f"{name}: unreachable"

@@ -1,0 +1,207 @@
+"""Which session does a HELLO mean, and may it have it?
+
+Guarantees: one session per id, ever (an id that has ended is remembered as long as a
+late HELLO could still want to create it); the judgement, the fence and the WELCOME are
+one step without waiting, so that two links can never both be in; what waits without a
+link is bounded in number and memory, and the oldest makes room.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from ipaddress import IPv6Address, ip_address
+
+from twisted.logger import Logger
+
+from sockproxy.codes import Code, WelcomeTlv
+from sockproxy.core import frames
+from sockproxy.core.attach import ServerAttach, check_hello
+from sockproxy.core.errors import PeerError
+from sockproxy.core.pipe import Inbound, Outbound
+from sockproxy.core.session import Role, Session, Windows
+from sockproxy.live import Link, LiveSession
+from sockproxy.policy.access import Asker
+from sockproxy.streams import Shared
+from sockproxy.timers import Every
+
+SWEEP_S = 1.0
+ENDED_REMEMBERED_S = 600.0
+ENDED_REMEMBERED_MAX = 65_536
+RETRY_MS = 2000
+RETRY_CUT_MS = 500
+IPV6_SITE_BITS = 64
+
+
+class Refused(Exception):
+    """A HELLO is not let in; the session, if there is one, goes on unchanged."""
+
+    def __init__(self, code: Code, text: str, retry_ms: int = 0) -> None:
+        super().__init__(text)
+        self.code = code
+        self.text = text
+        self.retry_ms = retry_ms
+
+
+class Hub:
+    """All sessions of this process."""
+
+    log = Logger()
+
+    def __init__(self, shared: Shared, random: Callable[[int], bytes]) -> None:
+        self.shared = shared
+        self._random = random
+        self._live: dict[bytes, LiveSession] = {}
+        self._waiting: dict[bytes, int] = {}
+        self._waiting_bytes = 0
+        self._ended: dict[bytes, float] = {}
+        self._held: dict[str, float] = {}
+        self._by_site: Counter[str] = Counter()
+        self._sweep = Every(shared.clock, SWEEP_S, self.sweep)
+
+    def __len__(self) -> int:
+        return len(self._live)
+
+    def start(self) -> None:
+        self._sweep.start()
+
+    def stop(self, code: Code, text: str) -> None:
+        """End every session."""
+        self._sweep.stop()
+        for live in list(self._live.values()):
+            live.end(code, text)
+
+    def attach(self, hello: frames.Hello, link: Link, asker: Asker) -> LiveSession:
+        """Give `link` the session that its HELLO names, made now if it asks for that.
+
+        Raises `Refused`.
+        """
+        try:
+            check_hello(hello)
+        except PeerError as error:
+            raise Refused(error.code, error.text) from None
+        live = self._live.get(hello.sid)
+        if live is None:
+            live = self._create(hello, asker)
+        else:
+            self._judge(live, hello, asker)
+        self._stop_waiting(live)
+        inbound, outbound = self._admit(live, hello)
+        live.join(link, inbound, outbound)
+        return live
+
+    def hold(self, name: str, seconds: float) -> bool:
+        """Take the link from the session of this name and let none in for a while."""
+        for live in self._live.values():
+            if live.name == name:
+                self._held[name] = self.shared.clock.seconds() + seconds
+                live.cut()
+                return True
+        return False
+
+    def _create(self, hello: frames.Hello, asker: Asker) -> LiveSession:
+        limits = self.shared.limits
+        if not hello.flags & frames.FLAG_CREATE or hello.sid in self._ended:
+            raise Refused(Code.SESSION_UNKNOWN, "this server does not know the session")
+        if hello.rx:
+            raise Refused(Code.SESSION_UNKNOWN, f"a new session starts at 0, not at {hello.rx}")
+        if self._by_site[site(asker.peer)] >= limits.sessions_per_address:
+            text = f"more than {limits.sessions_per_address} sessions from one address"
+            raise Refused(Code.BUSY, text, RETRY_MS)
+        windows = Windows(
+            stream=limits.stream_window,
+            stream_max=limits.stream_window_max,
+            streams_total=limits.session_stream_windows,
+            session=limits.session_window,
+        )
+        core = Session(Role.SERVER, windows, self.shared.clock.seconds)
+        live = LiveSession(ServerAttach(core, hello.sid), asker, self.shared, self)
+        self._live[hello.sid] = live
+        self._by_site[site(asker.peer)] += 1
+        self.log.info(
+            "session {session}: new, {origin} from {peer}",
+            session=live.name,
+            origin=asker.origin,
+            peer=asker.peer,
+        )
+        return live
+
+    def _judge(self, live: LiveSession, hello: frames.Hello, asker: Asker) -> None:
+        if live.asker.origin != asker.origin:
+            raise Refused(Code.SESSION_UNKNOWN, "this server does not know the session")
+        if live.asker.principal != asker.principal:
+            raise Refused(Code.TICKET_REFUSED, "the session belongs to another principal")
+        if self._held.get(live.name, 0.0) > self.shared.clock.seconds():
+            raise Refused(Code.BUSY, "the cable is cut", RETRY_CUT_MS)
+        code = live.attach.judge(hello)
+        if code is None:
+            return
+        if code is Code.SECRET_REUSE:
+            self.log.warn(
+                "session {session}: a retired secret came back from {peer}, session killed",
+                session=live.name,
+                peer=asker.peer,
+            )
+            live.end(code, "a retired secret came back")
+        raise Refused(code, f"link {hello.link} may not have the session")
+
+    def _admit(self, live: LiveSession, hello: frames.Hello) -> tuple[Inbound, Outbound]:
+        limits = self.shared.limits
+        tlvs = {
+            WelcomeTlv.STREAM_WINDOW: limits.stream_window,
+            WelcomeTlv.SESSION_WINDOW_UP: limits.session_window,
+            WelcomeTlv.SESSION_WINDOW_DOWN: limits.session_window,
+            WelcomeTlv.PING_MS: int(1000 * limits.ping),
+            WelcomeTlv.LINGER_S: int(limits.linger),
+            WelcomeTlv.STREAMS: limits.streams,
+        }
+        return live.attach.admit(hello, self._random(frames.SECRET_BYTES), tlvs)
+
+    def detached(self, live: LiveSession) -> None:
+        """A session waits; where too many do, the oldest end."""
+        limits = self.shared.limits
+        self._waiting[live.attach.sid] = live.held_bytes
+        self._waiting_bytes += live.held_bytes
+        while (
+            len(self._waiting) > limits.detached or self._waiting_bytes > limits.detached_memory
+        ):
+            oldest = self._live[next(iter(self._waiting))]
+            oldest.end(Code.LINGER_EXPIRED, "made room for newer sessions")
+
+    def _stop_waiting(self, live: LiveSession) -> None:
+        self._waiting_bytes -= self._waiting.pop(live.attach.sid, 0)
+
+    def ended(self, live: LiveSession) -> None:
+        """Forget a session, but not that its id was used."""
+        sid = live.attach.sid
+        self._live.pop(sid, None)
+        self._stop_waiting(live)
+        address = site(live.asker.peer)
+        self._by_site[address] -= 1
+        if not self._by_site[address]:
+            del self._by_site[address]
+        self._ended[sid] = self.shared.clock.seconds() + ENDED_REMEMBERED_S
+        while len(self._ended) > ENDED_REMEMBERED_MAX:
+            del self._ended[next(iter(self._ended))]
+
+    def sweep(self) -> None:
+        """Look at the clock for all sessions at once."""
+        now = self.shared.clock.seconds()
+        for live in list(self._live.values()):
+            live.tick(now)
+        for sid, until in list(self._ended.items()):
+            if until > now:
+                break
+            del self._ended[sid]
+        self._held = {name: until for name, until in self._held.items() if until > now}
+
+
+def site(peer: str) -> str:
+    """Return what counts as one address: an IPv6 /64, or the whole of anything else."""
+    try:
+        address = ip_address(peer)
+    except ValueError:
+        return peer
+    if isinstance(address, IPv6Address):
+        return str(IPv6Address(int(address) >> IPV6_SITE_BITS << IPV6_SITE_BITS))
+    return peer

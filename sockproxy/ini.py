@@ -1,0 +1,292 @@
+"""How does proxy.ini become settings?
+
+All problems are reported at once, each with its line, section and key, and the nearest
+known name where one was mistyped. What would be unsafe does not load, and the message
+says what to write instead.
+"""
+
+from __future__ import annotations
+
+import configparser
+import difflib
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+from twisted.internet.endpoints import serverFromString
+from twisted.internet.testing import MemoryReactor
+
+from sockproxy.endpoint import parse_host_port, parse_target
+from sockproxy.policy import origin
+from sockproxy.settings import (
+    NAME_PATTERN,
+    Access,
+    Backend,
+    Bytes,
+    Limits,
+    Listener,
+    Seconds,
+    Service,
+    Settings,
+)
+
+SINGLE: dict[str, type[BaseModel]] = {"sockproxy": Service, "limits": Limits}
+NAMED: dict[str, tuple[str, type[BaseModel]]] = {
+    "listen": ("listeners", Listener),
+    "backend": ("backends", Backend),
+    "access": ("access", Access),
+}
+
+_UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+_UNITS_BYTES = {
+    "B": 1,
+    "kB": 1000,
+    "MB": 1000**2,
+    "GB": 1000**3,
+    "KiB": 1024,
+    "MiB": 1024**2,
+    "GiB": 1024**3,
+}
+_QUANTITY = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([A-Za-z]+)", re.ASCII)
+_HEADER = re.compile(r"\[(?P<section>[^]]*)\]")
+_KEY = re.compile(r"(?P<key>[^\s=:#;][^=:]*?)\s*[=:]")
+_WORDS = {"yes": True, "no": False, "true": True, "false": False, "on": True, "off": False}
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is wrong with a file."""
+
+    file: str
+    line: int
+    section: str
+    key: str
+    text: str
+
+    def __str__(self) -> str:
+        key = f" {self.key}" if self.key else ""
+        section = f" [{self.section}]" if self.section else ""
+        return f"{self.file}:{self.line}:{section}{key}: {self.text}"
+
+
+class SettingsError(Exception):
+    """The file does not load; `problems` says all that is wrong."""
+
+    def __init__(self, problems: list[Problem]) -> None:
+        super().__init__("\n".join(str(problem) for problem in problems))
+        self.problems = problems
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A file that loaded, and where its sections and keys stand."""
+
+    settings: Settings
+    lines: Lines
+    file: str
+
+    def problem(self, section: str, key: str, text: str) -> Problem:
+        """Say something about one line of the file."""
+        return Problem(self.file, self.lines.of(section, key), section, key, text)
+
+
+class Lines:
+    """Where each section and key stands: configparser does not tell."""
+
+    def __init__(self, text: str) -> None:
+        self._at: dict[tuple[str, str], int] = {}
+        section = ""
+        for number, line in enumerate(text.splitlines(), 1):
+            header, key = _HEADER.match(line), _KEY.match(line)
+            if header:
+                section = header["section"]
+                self._at.setdefault((section, ""), number)
+            elif key:
+                self._at.setdefault((section, key["key"]), number)
+
+    def of(self, section: str, key: str = "") -> int:
+        return self._at.get((section, key)) or self._at.get((section, "")) or 1
+
+
+def load(path: str) -> Settings:
+    """Return the settings in a file. Raises `SettingsError`."""
+    return read(path).settings
+
+
+def read(path: str) -> Loaded:
+    """`load`, and where everything stands. Raises `SettingsError`."""
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
+        raise SettingsError([Problem(path, 0, "", "", f"cannot be read: {reason}")]) from None
+    return loads(text, path)
+
+
+def loads(text: str, file: str = "proxy.ini") -> Loaded:
+    """`read` for a text. Raises `SettingsError`."""
+    reader = _Reader(text, file)
+    settings = reader.settings()
+    if settings is None or reader.problems:
+        raise SettingsError(sorted(reader.problems, key=lambda problem: problem.line))
+    return Loaded(settings, reader.lines, file)
+
+
+class _Reader:
+    """Reads one text and collects what is wrong with it."""
+
+    def __init__(self, text: str, file: str) -> None:
+        self.lines = Lines(text)
+        self.problems: list[Problem] = []
+        self._file = file
+        self._parser = configparser.ConfigParser(
+            interpolation=None, default_section="\0", comment_prefixes=("#", ";")
+        )
+        self._parser.optionxform = str  # type: ignore[assignment,method-assign]
+        self._parsed = self._parse(text)
+
+    def _parse(self, text: str) -> bool:
+        try:
+            self._parser.read_string(text)
+        except configparser.DuplicateSectionError as error:
+            self._add(error.section, "", "the section stands twice", error.lineno)
+        except configparser.DuplicateOptionError as error:
+            self._add(error.section, error.option, "the key stands twice", error.lineno)
+        except configparser.MissingSectionHeaderError as error:
+            self._add("", "", "stands before the first [section]", error.lineno)
+        except configparser.ParsingError as error:
+            for line, content in error.errors:
+                self._add("", "", f"{content} is no `key = value`", line)
+        else:
+            return True
+        return False
+
+    def settings(self) -> Settings | None:
+        if not self._parsed:
+            return None
+        found: dict[str, Any] = {"listeners": {}, "backends": {}, "access": {}}
+        for section in self._parser.sections():
+            kind, _, name = section.partition(" ")
+            if section in SINGLE:
+                found[section] = self._section(section, SINGLE[section])
+            elif kind in NAMED and re.fullmatch(NAME_PATTERN, name):
+                place, model = NAMED[kind]
+                found[place][name] = self._section(section, model)
+            else:
+                self._unknown_section(section, kind)
+        self._check(found)
+        return None if self.problems else Settings(**found)
+
+    def _add(self, section: str, key: str, text: str, line: int | None = None) -> None:
+        at = self.lines.of(section, key) if line is None else line
+        self.problems.append(Problem(self._file, at, section, key, text))
+
+    def _unknown_section(self, section: str, kind: str) -> None:
+        if kind in NAMED:
+            self._add(section, "", f"write [{kind} NAME], a name of 1 to 32 of a-z 0-9 _ -")
+        else:
+            self._add(section, "", "unknown section" + _nearest(kind, [*SINGLE, *NAMED]))
+
+    def _section(self, section: str, model: type[BaseModel]) -> BaseModel | None:
+        values: dict[str, Any] = {}
+        sound = True
+        for key, text in self._parser.items(section):
+            field = model.model_fields.get(key)
+            if field is None:
+                hint = _nearest(key, list(model.model_fields))
+                self._add(section, key, f"unknown option{hint}")
+                sound = False
+                continue
+            try:
+                values[key] = convert(model, key, text)
+            except ValueError as error:
+                self._add(section, key, str(error))
+                sound = False
+        try:
+            return model(**values)
+        except ValidationError as error:
+            if sound:
+                for fault in error.errors():
+                    self._add(section, str(fault["loc"][0]), _complaint(fault))
+            return None
+
+    def _check(self, found: dict[str, Any]) -> None:
+        """Look for what is valid piece by piece and still must not start."""
+        if not found["listeners"]:
+            self._add("", "", "nobody could connect; add [listen web] with endpoint = tcp:8080")
+        for kind in ("backend", "access"):
+            for name, way in found[NAMED[kind][0]].items():
+                if way is not None:
+                    self._check_way(f"{kind} {name}", way)
+
+    def _check_way(self, section: str, way: Backend | Access) -> None:
+        if not way.origins and not way.allow_no_origin:
+            self._add(section, "", "no page may use it; add origins = https://app.example")
+        for rule in way.origins:
+            complaint = origin.problem(rule)
+            if complaint:
+                self._add(section, "origins", complaint)
+        if isinstance(way, Access) and not way.allow:
+            self._add(section, "", "it opens nothing; add allow = HOST:PORT, one per line")
+
+
+def convert(model: type[BaseModel], key: str, text: str) -> Any:
+    """Return what an option's text means. Raises `ValueError` with what to write instead."""
+    field = model.model_fields[key]
+    if any(isinstance(mark, Seconds) for mark in field.metadata):
+        return _quantity(text, _UNITS_S, "a duration such as 30s, 5m or 250ms")
+    if any(isinstance(mark, Bytes) for mark in field.metadata):
+        return round(_quantity(text, _UNITS_BYTES, "a size such as 64KiB, 4MiB or 100kB"))
+    special = _SPECIAL.get(key)
+    if special is not None:
+        return special(text)
+    if field.annotation is bool:
+        if text.lower() not in _WORDS:
+            raise ValueError(f"{text!r} is neither yes nor no")
+        return _WORDS[text.lower()]
+    return text
+
+
+def _items(text: str) -> Iterator[str]:
+    return (line.strip() for line in text.splitlines() if line.strip())
+
+
+def _targets(text: str) -> Any:
+    return tuple(parse_host_port(item) for item in _items(text))
+
+
+def _endpoint(text: str) -> str:
+    try:
+        serverFromString(MemoryReactor(), text)
+    except (ValueError, TypeError, IndexError, LookupError) as error:
+        raise ValueError(f"{text!r} is no Twisted server endpoint: {error}") from None
+    return text
+
+
+_SPECIAL: dict[str, Callable[[str], Any]] = {
+    "origins": lambda text: tuple(_items(text)),
+    "allow": _targets,
+    "target": parse_target,
+    "endpoint": _endpoint,
+}
+
+
+def _quantity(text: str, units: dict[str, float] | dict[str, int], what: str) -> float:
+    match = _QUANTITY.fullmatch(text)
+    if match is None or match[2] not in units:
+        raise ValueError(f"{text!r}: write {what}")
+    return float(match[1]) * units[match[2]]
+
+
+def _nearest(word: str, known: list[str]) -> str:
+    close = difflib.get_close_matches(word, known, 1)
+    return f', did you mean "{close[0]}"?' if close else f"; known are {', '.join(known)}"
+
+
+def _complaint(fault: Any) -> str:
+    if fault["type"] == "missing":
+        return "is missing"
+    return f"{fault['input']!r}: {fault['msg'].lower()}"

@@ -1,0 +1,202 @@
+"""What keeps one session running at the server?
+
+It joins the sans-IO core to the link that carries it now, to its streams, and to the
+clock. All ends come through `end`, once, whatever the cause.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from twisted.internet.interfaces import IDelayedCall
+from twisted.logger import Logger
+
+from sockproxy.codes import Code
+from sockproxy.core import events
+from sockproxy.core.attach import ServerAttach
+from sockproxy.core.errors import LinkError, PeerError
+from sockproxy.core.pipe import Inbound, Outbound
+from sockproxy.policy.access import Asker
+from sockproxy.streams import Shared, Streams
+
+UNCONFIRMED_LINGER_S = 60
+
+
+class Link(Protocol):
+    """What a session needs of the carrier under it."""
+
+    @property
+    def writable(self) -> bool:
+        """Whether more bytes would not just pile up here."""
+
+    def send(self, data: bytes) -> None:
+        """Send whole frames."""
+
+    def end(self, code: Code, text: str) -> None:
+        """Say END and close: the session goes on elsewhere."""
+
+    def bye(self, code: Code, text: str) -> None:
+        """Say BYE and close: the session is over."""
+
+    def abort(self) -> None:
+        """Cut the connection without a word."""
+
+
+class Owner(Protocol):
+    """Who counts the sessions."""
+
+    def detached(self, live: LiveSession) -> None:
+        """The session waits for a link."""
+
+    def ended(self, live: LiveSession) -> None:
+        """The session is over."""
+
+
+class LiveSession:
+    """One session: core, link, streams, clock."""
+
+    log = Logger()
+
+    def __init__(self, attach: ServerAttach, asker: Asker, shared: Shared, owner: Owner) -> None:
+        self.attach = attach
+        self.asker = asker
+        self.core = attach.session
+        self.name = attach.sid[:4].hex()
+        self.streams = Streams(self.core, asker, self.name, shared, self.flush)
+        self.link: Link | None = None
+        self.over = False
+        self._shared = shared
+        self._owner = owner
+        self._inbound: Inbound | None = None
+        self._outbound: Outbound | None = None
+        self._ack_timer: IDelayedCall | None = None
+        self._heard_at = 0.0
+        self._pinged = False
+        self._detached_at = 0.0
+        self._confirmed = False
+
+    @property
+    def held_bytes(self) -> int:
+        """Bytes kept for the two ends, for the budget of detached sessions."""
+        streams = self.core.streams.values()
+        return self.core.log.charged + sum(s.queue.size + s.window.held for s in streams)
+
+    def join(self, link: Link, inbound: Inbound, outbound: Outbound) -> None:
+        """Make `link` the one that carries the session; an older one is fenced."""
+        older, self.link = self.link, link
+        if older is not None:
+            older.end(Code.SUPERSEDED, "a newer link took over")
+        self._inbound, self._outbound = inbound, outbound
+        self._heard_at = self._shared.clock.seconds()
+        self._pinged = False
+        self.flush()
+
+    def leave(self, code: Code, text: str) -> None:
+        """End the link that carries the session now, if any; the session waits."""
+        link = self.link
+        if link is not None:
+            self._detach()
+            link.end(code, text)
+
+    def cut(self) -> None:
+        """Abort the connection under the session, as a broken cable would."""
+        link = self.link
+        if link is not None:
+            self._detach()
+            link.abort()
+
+    def lost(self, link: Link) -> None:
+        """The carrier is gone."""
+        if link is self.link:
+            self._detach()
+
+    def received(self, link: Link, data: bytes) -> None:
+        """Take a message of the current link; an older one is not listened to."""
+        if link is not self.link or self._inbound is None:
+            return
+        self._heard_at = self._shared.clock.seconds()
+        self._pinged = False
+        try:
+            happened = self.core.receive_message(self._inbound, data)
+        except PeerError as fault:
+            self._act(self.core.take_events())
+            self.end(fault.code, fault.text)
+        except LinkError as fault:
+            self._act(self.core.take_events())
+            self.leave(Code.PROTOCOL, str(fault))
+        else:
+            self._act(happened)
+            self.flush()
+
+    def _act(self, happened: list[events.Event]) -> None:
+        for event in happened:
+            match event:
+                case events.SessionEnded():
+                    self.end(Code.ABORTED, "the page ended the session")
+                case events.LinkEnded():
+                    self.leave(Code.CLEAN, "the page ended the link")
+                case _ if not self.over:
+                    self.streams.act(event)
+
+    def flush(self) -> None:
+        """Send what the link takes, and read the backends on whose bytes have gone."""
+        link, outbound = self.link, self._outbound
+        if link is None or outbound is None:
+            return
+        while link.writable:
+            message = self.core.next_message(outbound)
+            if not message:
+                break
+            link.send(message)
+        self.streams.resume_progressed()
+        due_s = self.core.ack_due_s()
+        if due_s is not None and self._ack_timer is None:
+            self._ack_timer = self._shared.clock.callLater(due_s, self._ack)
+
+    def _ack(self) -> None:
+        self._ack_timer = None
+        self.flush()
+
+    def tick(self, now: float) -> None:
+        """Look at the clock, about once a second: heartbeat and linger."""
+        limits = self._shared.limits
+        silent_s = now - self._heard_at
+        if self.link is None:
+            if now - self._detached_at >= self._linger_s():
+                self.end(Code.LINGER_EXPIRED, "no link came back in time")
+        elif silent_s >= limits.ping + limits.ping_timeout:
+            self.leave(Code.TIMEOUT, f"no sign of life for {silent_s:.0f} s")
+        elif silent_s >= limits.ping and not self._pinged:
+            self._pinged = True
+            self.core.ping()
+            self.flush()
+
+    def _linger_s(self) -> float:
+        linger_s = self._shared.limits.linger
+        return linger_s if self._confirmed else min(linger_s, UNCONFIRMED_LINGER_S)
+
+    def end(self, code: Code, text: str) -> None:
+        """End the session and all its streams; harmless when repeated."""
+        if self.over:
+            return
+        self.over = True
+        self.log.info("session {session}: ended, {text}", session=self.name, text=text, code=code)
+        self._disarm()
+        link, self.link = self.link, None
+        if link is not None:
+            link.bye(code, text)
+        self.streams.end(code, text)
+        self._owner.ended(self)
+
+    def _detach(self) -> None:
+        self._confirmed = self._confirmed or self.attach.confirmed
+        self.link = self._inbound = self._outbound = None
+        self._detached_at = self._shared.clock.seconds()
+        self._disarm()
+        if not self.over:
+            self._owner.detached(self)
+
+    def _disarm(self) -> None:
+        timer, self._ack_timer = self._ack_timer, None
+        if timer is not None:
+            timer.cancel()

@@ -1,0 +1,1 @@
+"""Who may reach what? Pure decisions, one answer for every way in."""

@@ -1,0 +1,328 @@
+"""How does one stream meet one backend?
+
+Bytes go straight through, and the two back-pressures are turned into each other. Towards
+the backend: bytes count as `consumed` when the transport took them without asking for a
+pause, the rest once it is empty again. Towards the page: `pause` stops reading the
+backend, which nobody but this stream notices.
+
+The end is told once, by `closed`, after the last byte. A backend that ended the whole
+connection while the page still may write is told to the page as TCP would: EOF now, and
+an error only if it does write. `loseConnection` waits for a slow reader for ever, so
+whoever leaves sets a deadline, after which the connection is aborted.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import sys
+import termios
+from typing import Protocol as Shape
+
+from twisted.internet import error
+from twisted.internet.address import IPv4Address, IPv6Address
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import (
+    IAddress,
+    IDelayedCall,
+    IHalfCloseableProtocol,
+    IHandshakeListener,
+    IPushProducer,
+    IReactorTime,
+    ITCPTransport,
+)
+from twisted.internet.protocol import Protocol, connectionDone
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from sockproxy.backends.opening import Opening, OpenFailed
+from sockproxy.codes import Code
+from sockproxy.policy.access import Allow
+from sockproxy.settings import TcpTarget
+
+CLOSE_LINGER_S = 5.0
+LOOK_S = 0.1
+
+
+class Page(Shape):
+    """What a relay needs of a way in."""
+
+    def opened(self, remote: tuple[str, int], local: tuple[str, int]) -> None:
+        """The backend is connected."""
+
+    def data(self, data: bytes) -> None:
+        """The backend sent bytes."""
+
+    def eof(self) -> None:
+        """The backend will send no more."""
+
+    def closed(self, code: Code, text: str) -> None:
+        """The backend is gone: exactly once, last."""
+
+    def consumed(self, count: int) -> None:
+        """So many bytes of `write` left our memory."""
+
+
+@implementer(IHalfCloseableProtocol, IHandshakeListener, IPushProducer)
+class BackendProtocol(Protocol):
+    """The backend's connection; everything it notices it tells its relay."""
+
+    def __init__(self, relay: Relay, tls: bool) -> None:
+        self._relay = relay
+        self._tls = tls
+        self.ready: Deferred[None] = Deferred()
+
+    def connectionMade(self) -> None:
+        if not self._tls:
+            self.ready.callback(None)
+
+    def handshakeCompleted(self) -> None:
+        self.ready.callback(None)
+
+    def dataReceived(self, data: bytes) -> None:
+        self._relay.page.data(data)
+
+    def readConnectionLost(self) -> None:
+        self._relay.backend_eof()
+
+    def writeConnectionLost(self) -> None:
+        self._relay.backend_told()
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        if not self.ready.called:
+            self.ready.errback(reason)
+        else:
+            self._relay.backend_lost(reason)
+
+    def pauseProducing(self) -> None:
+        self._relay.backend_full()
+
+    def resumeProducing(self) -> None:
+        self._relay.backend_drained()
+
+    def stopProducing(self) -> None:
+        """The connection ends; `connectionLost` says the rest."""
+
+
+class Relay:
+    """One stream, one backend, from the first connect to the last byte."""
+
+    log = Logger()
+
+    def __init__(self, page: Page, opening: Opening, allow: Allow, clock: IReactorTime) -> None:
+        self.page = page
+        self._opening = opening
+        self._allow = allow
+        self._clock = clock
+        self._tls = isinstance(allow.target, TcpTarget) and allow.target.tls is not None
+        self._backend = BackendProtocol(self, self._tls)
+        self._connecting: Deferred[None] | None = None
+        self._transport: ITCPTransport | None = None
+        self._pending: list[bytes] = []
+        self._full = False
+        self._unconsumed = 0
+        self._paused = False
+        # The two halves: what each side has said last.
+        self._page_done = False
+        self._backend_done = False
+        self._backend_gone = False
+        self._told_backend = False
+        self._last_word: tuple[Code, str] | None = None
+        self._over = False
+        self._deadline: IDelayedCall | None = None
+        self._look: IDelayedCall | None = None
+
+    # From the page.
+
+    def start(self) -> None:
+        """Connect; a failure ends in `page.closed`."""
+        self._connecting = self._opening.open(self._allow, self._backend)
+        self._connecting.addCallbacks(self._opened, self._not_opened)
+
+    def write(self, data: bytes) -> None:
+        """Send to the backend; the page's credit bounds what waits for the connection."""
+        if self._transport is not None:
+            self._send(data)
+        elif self._backend_gone:
+            self._end(Code.BACKEND_RESET, f"{self._allow.name}: closed while the page wrote")
+        elif not self._over:
+            self._pending.append(data)
+
+    def write_eof(self) -> None:
+        """Half-close after the last byte."""
+        self._page_done = True
+        if self._backend_gone:
+            self._end(Code.CLEAN, "")
+        elif self._transport is not None:
+            self._half_close(self._transport)
+
+    def pause(self) -> None:
+        """Stop reading the backend: the page has no room."""
+        self._paused = True
+        if self._transport is not None:
+            self._transport.pauseProducing()  # type: ignore[attr-defined]
+
+    def resume(self) -> None:
+        """Go on reading the backend."""
+        if self._paused:
+            self._paused = False
+            if self._transport is not None and not self._backend_done:
+                self._transport.resumeProducing()  # type: ignore[attr-defined]
+
+    def reset(self, code: Code, text: str) -> None:
+        """Abort both directions; `page.closed` follows with this code."""
+        if self._over:
+            return
+        self._last_word = (code, text)
+        if self._transport is not None:
+            self._transport.abortConnection()
+        elif self._connecting is not None:
+            self._connecting.cancel()
+        if not self._over:
+            self._end(code, text)
+
+    def finish(self) -> None:
+        """The page is gone: give the backend what was taken, then leave within 5 s.
+
+        With the page's EOF the backend sees an orderly end, without it a reset: an upload
+        that was cut off never looks complete.
+        """
+        if self._over:
+            return
+        if self._transport is None:
+            self.reset(Code.ABORTED, "the page is gone")
+            return
+        self._deadline = self._clock.callLater(CLOSE_LINGER_S, self._abort)
+        self.resume()
+        if self._page_done:
+            self._transport.loseConnection()
+        else:
+            self._last_word = (Code.ABORTED, "the page is gone")
+            self._abort_when_sent()
+
+    # From the backend.
+
+    def backend_full(self) -> None:
+        self._full = True
+
+    def backend_drained(self) -> None:
+        """The transport is empty: what it held is consumed."""
+        self._full = False
+        count, self._unconsumed = self._unconsumed, 0
+        if count:
+            self.page.consumed(count)
+
+    def backend_eof(self) -> None:
+        """The backend half-closed."""
+        self._backend_done = True
+        self.page.eof()
+        self._leave_if_done()
+
+    def backend_told(self) -> None:
+        """Our half-close went out."""
+        self._told_backend = True
+        self._leave_if_done()
+
+    def backend_lost(self, reason: Failure) -> None:
+        """The connection is gone, for whatever reason."""
+        transport, self._transport = self._transport, None
+        self._backend_gone = True
+        if transport is None or self._over:
+            return
+        if self._last_word is not None:
+            self._end(*self._last_word)
+        elif not reason.check(error.ConnectionDone):
+            self._end(Code.BACKEND_RESET, f"{self._allow.name}: connection reset")
+        else:
+            if not self._backend_done:
+                self._backend_done = True
+                self.page.eof()
+            if self._page_done:
+                self._end(Code.CLEAN, "")
+
+    # Inside.
+
+    def _opened(self, _: None) -> None:
+        self._connecting = None
+        transport = self._backend.transport
+        assert transport is not None
+        self._transport = transport  # type: ignore[assignment]
+        transport.registerProducer(self._backend, True)  # type: ignore[attr-defined]
+        self.page.opened(_address(transport.getPeer()), _address(transport.getHost()))
+        pending, self._pending = self._pending, []
+        for data in pending:
+            self.write(data)
+        if self._transport is not None and self._paused:
+            self._transport.pauseProducing()  # type: ignore[attr-defined]
+        if self._page_done and self._transport is not None:
+            self._half_close(self._transport)
+
+    def _not_opened(self, failure: Failure) -> None:
+        self._connecting = None
+        if self._over:
+            return
+        fault = failure.value
+        if isinstance(fault, OpenFailed):
+            self._end(fault.code, fault.text)
+        else:
+            self.log.failure("{name}: opening failed", failure, name=self._allow.name)
+            self._end(Code.INTERNAL, f"{self._allow.name}: internal error")
+
+    def _send(self, data: bytes) -> None:
+        assert self._transport is not None
+        self._transport.write(data)
+        if self._full:
+            self._unconsumed += len(data)
+        else:
+            self.page.consumed(len(data))
+
+    def _half_close(self, transport: ITCPTransport) -> None:
+        """Send FIN, or TLS's close alert, behind what was written; reading goes on."""
+        transport.unregisterProducer()  # type: ignore[attr-defined]
+        if self._tls:
+            transport.loseConnection()
+        else:
+            transport.loseWriteConnection()  # type: ignore[attr-defined]
+
+    def _leave_if_done(self) -> None:
+        if self._backend_done and self._told_backend and self._transport is not None:
+            self._transport.loseConnection()
+
+    def _abort_when_sent(self) -> None:
+        """Wait until the kernel has sent all, since an abort throws away what it holds."""
+        transport = self._transport
+        if transport is None:
+            return
+        if self._full or unsent_bytes(transport):
+            self._look = self._clock.callLater(LOOK_S, self._abort_when_sent)
+        else:
+            transport.abortConnection()
+
+    def _abort(self) -> None:
+        self._deadline = None
+        if self._transport is not None:
+            self._transport.abortConnection()
+
+    def _end(self, code: Code, text: str) -> None:
+        self._over = True
+        self._pending.clear()
+        for timer in (self._deadline, self._look):
+            if timer is not None and timer.active():
+                timer.cancel()
+        self.page.closed(code, text)
+
+
+def unsent_bytes(transport: ITCPTransport) -> int:
+    """Return how much of what was written the peer's kernel has not acknowledged."""
+    try:
+        answer = fcntl.ioctl(transport.getHandle(), termios.TIOCOUTQ, bytes(4))  # type: ignore[attr-defined]
+    except (AttributeError, OSError):
+        return 0
+    return int.from_bytes(answer, sys.byteorder)
+
+
+def _address(address: IAddress | None) -> tuple[str, int]:
+    """Return host and port, or what stands for them at a UNIX socket."""
+    if isinstance(address, IPv4Address | IPv6Address):
+        return address.host, address.port
+    return "", 0

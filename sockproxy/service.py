@@ -1,0 +1,56 @@
+"""How do settings become a running service?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from secrets import token_bytes
+from typing import Any
+
+from twisted.application import strports
+from twisted.application.service import MultiService, Service
+from twisted.web.server import Site
+
+from sockproxy import site
+from sockproxy.backends.opening import Opening
+from sockproxy.codes import Code
+from sockproxy.hub import Hub
+from sockproxy.policy.access import Policy
+from sockproxy.settings import Settings
+from sockproxy.streams import Shared
+from sockproxy.upgrade import SocketFactory
+
+IDLE_TIMEOUT_S = 60
+
+
+class HubService(Service):
+    """The sessions, for as long as the service runs."""
+
+    name = "sessions"
+
+    def __init__(self, hub: Hub) -> None:
+        self.hub = hub
+
+    def startService(self) -> None:
+        super().startService()
+        self.hub.start()
+
+    def stopService(self) -> None:
+        self.hub.stop(Code.KILLED, "the server is stopping")
+        super().stopService()
+
+
+def make_service(
+    settings: Settings, reactor: Any, random: Callable[[int], bytes] = token_bytes
+) -> MultiService:
+    """Return the service tree: the sessions, and one listener for each section."""
+    opening = Opening(reactor, reactor.nameResolver)
+    shared = Shared(reactor, Policy(settings), opening, settings.limits)
+    hub = Hub(shared, random)
+    tree = MultiService()
+    HubService(hub).setServiceParent(tree)
+    factory = Site(site.root(settings, hub, SocketFactory(reactor)), timeout=IDLE_TIMEOUT_S)
+    for name, listener in settings.listeners.items():
+        listening = strports.service(listener.endpoint, factory, reactor)
+        listening.setName(f"listen {name}")
+        listening.setServiceParent(tree)
+    return tree

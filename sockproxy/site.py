@@ -1,0 +1,105 @@
+"""Which URL is which way in?"""
+
+from __future__ import annotations
+
+import json
+
+from twisted.web import http
+from twisted.web.http import Request
+from twisted.web.resource import IResource, Resource
+
+from sockproxy import assets
+from sockproxy.dialects import raw
+from sockproxy.front import BadHead, visitor
+from sockproxy.hub import Hub
+from sockproxy.links import websocket
+from sockproxy.settings import Settings
+from sockproxy.streams import Shared
+from sockproxy.upgrade import SocketFactory, UpgradeResource
+
+CUT_S = 3.0
+NAME_BYTES = 8
+
+
+class Routes(Resource):
+    """`/sp/<route>/ws`: a native session. Every route is this process."""
+
+    def __init__(self, session: IResource) -> None:
+        super().__init__()
+        self._session = session
+
+    def getChild(self, path: bytes, request: Request) -> IResource:
+        route = Resource()
+        route.putChild(b"ws", self._session)
+        return route
+
+
+class RawBackends(Resource):
+    """`/raw/<backend>`: one WebSocket is one TCP stream."""
+
+    def __init__(self, shared: Shared, sockets: SocketFactory) -> None:
+        super().__init__()
+        self._shared = shared
+        self._sockets = sockets
+
+    def getChild(self, path: bytes, request: Request) -> IResource:
+        greet = raw.greeter(path.decode("latin-1"), self._shared)
+        return UpgradeResource(greet, self._sockets)
+
+
+class BackendNames(Resource):
+    """What the playground may choose from."""
+
+    isLeaf = True
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__()
+        self._body = json.dumps({"backends": sorted(settings.backends)}).encode()
+
+    def render_GET(self, request: Request) -> bytes:
+        request.setHeader("Content-Type", "application/json")
+        request.setHeader("Cache-Control", "no-store")
+        return self._body
+
+
+class Cut(Resource):
+    """The playground's button: cuts the cable under the session named in the body."""
+
+    isLeaf = True
+
+    def __init__(self, hub: Hub) -> None:
+        super().__init__()
+        self._hub = hub
+
+    def render_POST(self, request: Request) -> bytes:
+        request.setHeader("Content-Type", "text/plain; charset=utf-8")
+        try:
+            origin = visitor(request).origin
+        except BadHead as error:
+            request.setResponseCode(error.status)
+            return error.text.encode()
+        if origin is None or not self._hub.shared.policy.origin_known(origin):
+            request.setResponseCode(http.FORBIDDEN)
+            return b"only pages of a listed origin may cut\n"
+        name = request.content.read(NAME_BYTES).decode("latin-1")
+        if not self._hub.hold(name, CUT_S):
+            request.setResponseCode(http.NOT_FOUND)
+            return b"no such session\n"
+        return f"cut for {CUT_S:g} s\n".encode()
+
+
+def root(settings: Settings, hub: Hub, sockets: SocketFactory) -> Resource:
+    """Return the whole resource tree."""
+    top = Resource()
+    top.putChild(b"sp", Routes(UpgradeResource(websocket.greeter(hub), sockets)))
+    top.putChild(b"raw", RawBackends(hub.shared, sockets))
+    for name, asset in assets.client_files():
+        top.putChild(name.encode(), asset)
+    if settings.sockproxy.playground:
+        for name, asset in assets.demo_files():
+            top.putChild(name.encode(), asset)
+        tools = Resource()
+        tools.putChild(b"backends", BackendNames(settings))
+        tools.putChild(b"cut", Cut(hub))
+        top.putChild(b"playground", tools)
+    return top

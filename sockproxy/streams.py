@@ -1,0 +1,189 @@
+"""How do the streams of one session meet their backends?
+
+Policy is asked once, at OPEN, and its answer lives in the relay. From then on a core
+event is one call on the relay, and what the relay says is one verb of the core.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+
+from sockproxy.backends.opening import Opening
+from sockproxy.codes import Code
+from sockproxy.core import events
+from sockproxy.core.session import Session
+from sockproxy.core.stream import State
+from sockproxy.policy.access import Allow, Asker, Deny, Policy
+from sockproxy.policy.limits import TokenBucket
+from sockproxy.policy.target import BadTarget, NamedTarget, parse
+from sockproxy.relay import Relay
+from sockproxy.settings import Limits
+
+UNTOLD = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What every session of a server uses."""
+
+    clock: IReactorTime
+    policy: Policy
+    opening: Opening
+    limits: Limits
+
+
+class Streams:
+    """The relays of one session, by stream id."""
+
+    log = Logger()
+
+    def __init__(
+        self, core: Session, asker: Asker, name: str, shared: Shared, flush: Callable[[], None]
+    ) -> None:
+        self.core = core
+        self.flush = flush
+        self._asker = asker
+        self._name = name
+        self._shared = shared
+        self._relays: dict[int, Relay] = {}
+        limits = shared.limits
+        now = shared.clock.seconds()
+        self._opens = TokenBucket(limits.opens_per_s, limits.opens_burst, now)
+
+    def __len__(self) -> int:
+        return len(self._relays)
+
+    def act(self, event: events.Event) -> None:
+        """Do what an event of the core asks for; those of links are not ours."""
+        match event:
+            case events.DataReceived():
+                relay = self._relays.get(event.stream)
+                if relay is not None:
+                    relay.write(event.data)
+            case events.OpenRequested():
+                self._open(event)
+            case events.EofReceived():
+                self._eof(event.stream)
+            case events.ResetReceived():
+                self._reset(event)
+            case events.StopReceived():
+                self._stop(event.stream)
+
+    def resume_progressed(self) -> None:
+        """Read the backends on whose bytes have all gone into frames."""
+        for stream in self.core.take_progress():
+            relay = self._relays.get(stream)
+            if relay is not None and not self.core.queued(stream):
+                relay.resume()
+
+    def end(self, code: Code, text: str) -> None:
+        """End all: an expired session flushes what it took, any other one aborts."""
+        relays, self._relays = self._relays, {}
+        for relay in relays.values():
+            if code is Code.LINGER_EXPIRED:
+                relay.finish()
+            else:
+                relay.reset(code, text)
+
+    def _open(self, event: events.OpenRequested) -> None:
+        answer = self._decide(event)
+        if isinstance(answer, Deny):
+            self.log.info(
+                "session {session}: stream {stream} for {origin} denied: {reason}",
+                session=self._name,
+                stream=event.stream,
+                origin=self._asker.origin,
+                reason=answer.reason,
+            )
+            self.core.finish(event.stream, answer.code, answer.reason, abort=True)
+            return
+        page = StreamPage(self, event.stream, answer)
+        relay = Relay(page, self._shared.opening, answer, self._shared.clock)
+        self._relays[event.stream] = relay
+        relay.start()
+
+    def _decide(self, event: events.OpenRequested) -> Allow | Deny:
+        limits = self._shared.limits
+        if len(self._relays) >= limits.streams:
+            return Deny(Code.QUOTA, f"more than {limits.streams} streams in one session")
+        if not self._opens.take(self._shared.clock.seconds()):
+            return Deny(Code.BUSY, f"more than {limits.opens_per_s} opens a second")
+        try:
+            target = parse(event.host, event.port)
+        except BadTarget as error:
+            return Deny(Code.BAD_TARGET, str(error))
+        return self._shared.policy.decide(self._asker, target)
+
+    def _eof(self, stream: int) -> None:
+        relay = self._relays.get(stream)
+        if relay is not None:
+            relay.write_eof()
+            self._finish_unread(stream, relay)
+
+    def _reset(self, event: events.ResetReceived) -> None:
+        relay = self._relays.get(event.stream)
+        if relay is not None:
+            known = event.code in iter(Code)
+            relay.reset(Code(event.code) if known else Code.ABORTED, event.text)
+
+    def _stop(self, stream: int) -> None:
+        relay = self._relays.get(stream)
+        if relay is not None:
+            relay.resume()
+            self._finish_unread(stream, relay)
+
+    def _finish_unread(self, stream: int, relay: Relay) -> None:
+        """Nobody writes and nobody reads: the backend gets its last bytes and a FIN."""
+        state = self.core.streams[stream]
+        if state.unread and state.up is State.EOF:
+            relay.finish()
+
+    def data(self, stream: int, data: bytes) -> None:
+        """A backend said something."""
+        if stream not in self._relays:
+            return
+        self.core.write(stream, data)
+        self.flush()
+        relay = self._relays.get(stream)
+        if relay is not None and self.core.queued(stream):
+            relay.pause()
+
+    def closed(self, stream: int, code: Code, text: str) -> None:
+        """A backend is gone, or was never reached."""
+        if self._relays.pop(stream, None) is not None:
+            self.core.finish(stream, code, text)
+            self.flush()
+
+
+class StreamPage:
+    """One stream, as its relay sees the page."""
+
+    __slots__ = ("_allow", "_stream", "_streams")
+
+    def __init__(self, streams: Streams, stream: int, allow: Allow) -> None:
+        self._streams = streams
+        self._stream = stream
+        self._allow = allow
+
+    def opened(self, remote: tuple[str, int], local: tuple[str, int]) -> None:
+        if not self._allow.reveal_address:
+            remote, local = (self._allow.name, remote[1]), (UNTOLD, 0)
+        self._streams.core.opened(self._stream, remote, local)
+        self._streams.flush()
+
+    def data(self, data: bytes) -> None:
+        self._streams.data(self._stream, data)
+
+    def eof(self) -> None:
+        self._streams.core.write_eof(self._stream)
+        self._streams.flush()
+
+    def closed(self, code: Code, text: str) -> None:
+        self._streams.closed(self._stream, code, text)
+
+    def consumed(self, count: int) -> None:
+        self._streams.core.consume(self._stream, count)

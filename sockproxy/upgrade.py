@@ -1,0 +1,299 @@
+"""How does an HTTP upgrade become a WebSocket?
+
+The only file that knows autobahn. We validate the head ourselves and hand autobahn a
+fresh minimal handshake, because it splits header lines where twisted.web does not: from
+then on it only frames, masks, pings and closes. Limits, origins and meaning are ours.
+
+A `Peer` gets whole messages and a `Socket` that says when it is full; what goes wrong on
+the wire ends in its `closed`, once.
+"""
+
+from __future__ import annotations
+
+import re
+import socket as sockets
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerProtocol
+from autobahn.websocket.protocol import WebSocketProtocol
+from twisted.internet.interfaces import IPushProducer
+from twisted.logger import Logger
+from twisted.protocols.policies import ProtocolWrapper
+from twisted.web import http
+from twisted.web.http import Request
+from twisted.web.resource import Resource
+from twisted.web.server import NOT_DONE_YET
+from zope.interface import implementer
+
+from sockproxy.front import BadHead, Visitor, all_headers, one_header, visitor
+
+MESSAGE_MAX_BYTES = 256 * 1024
+SEND_BUFFER_BYTES = 128 * 1024
+CLOSE_TIMEOUT_S = 2
+CLOSE_REASON_MAX_BYTES = 123
+PING_S = 25
+PING_TIMEOUT_S = 15
+UPGRADE_REQUIRED = 426
+INTERNAL_ERROR = 1011
+ABNORMAL = 1006
+
+_KEY = re.compile(r"[A-Za-z0-9+/]{22}==", re.ASCII)
+
+
+class Socket(Protocol):
+    """An open WebSocket, as its peer sees it."""
+
+    @property
+    def writable(self) -> bool:
+        """False while more than the transport's buffer waits to be sent."""
+
+    def send(self, data: bytes, *, text: bool = False) -> None:
+        """Send one message."""
+
+    def close(self, code: int, reason: str = "") -> None:
+        """Send what waits and a close frame; the connection ends within 2 s."""
+
+    def abort(self) -> None:
+        """Cut the connection."""
+
+    def pause_reading(self) -> None:
+        """Take no more from the browser for now."""
+
+    def resume_reading(self) -> None:
+        """Go on."""
+
+
+class Peer(Protocol):
+    """What answers a WebSocket."""
+
+    subprotocol: str | None
+    pings: bool
+
+    def opened(self, socket: Socket) -> None:
+        """The handshake is over."""
+
+    def message(self, data: bytes, text: bool) -> None:
+        """One whole message."""
+
+    def drained(self) -> None:
+        """The socket is writable again."""
+
+    def closed(self, code: int, reason: str) -> None:
+        """The connection is gone; exactly once, last."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """No upgrade: an ordinary HTTP answer."""
+
+    status: int
+    text: str
+
+
+Greet = Callable[[Visitor], Peer | Refusal]
+
+
+class UpgradeResource(Resource):
+    """A URL that takes WebSockets."""
+
+    isLeaf = True
+
+    def __init__(self, greet: Greet, sockets: SocketFactory) -> None:
+        super().__init__()
+        self._greet = greet
+        self._sockets = sockets
+
+    def render(self, request: Request) -> bytes | int:
+        try:
+            key = check_upgrade(request)
+            answer = self._greet(visitor(request))
+        except BadHead as bad:
+            answer = Refusal(bad.status, bad.text)
+        if isinstance(answer, Refusal):
+            return _refuse(request, answer)
+        self._sockets.take_over(request, key, answer)
+        return NOT_DONE_YET
+
+
+class SocketFactory(WebSocketServerFactory):  # type: ignore[misc]  # autobahn is untyped
+    """Makes sockets of connections that twisted.web has accepted."""
+
+    def __init__(self, reactor: Any) -> None:
+        super().__init__(reactor=reactor)
+        self.setProtocolOptions(
+            webStatus=False,
+            allowNullOrigin=True,
+            maxFramePayloadSize=MESSAGE_MAX_BYTES,
+            maxMessagePayloadSize=MESSAGE_MAX_BYTES,
+            failByDrop=False,
+            openHandshakeTimeout=CLOSE_TIMEOUT_S,
+            closeHandshakeTimeout=CLOSE_TIMEOUT_S,
+            tcpNoDelay=True,
+        )
+
+    def take_over(self, request: Request, key: str, peer: Peer) -> None:
+        """Make the connection under `request` the WebSocket of `peer`."""
+        channel = request.channel
+        rest = channel.clearLineBuffer()
+        transport, channel.transport = channel.transport, None
+        channel.setTimeout(None)
+        transport.unregisterProducer()
+        _limit_send_buffer(transport)
+        connection = Connection(peer)
+        connection.factory = self
+        _give(transport, connection)
+        connection.makeConnection(transport)
+        transport.registerProducer(connection, True)
+        connection.dataReceived(_handshake(key, peer.subprotocol) + rest)
+
+
+def check_upgrade(request: Request) -> str:
+    """Return the key of a valid upgrade. Raises `BadHead` (RFC 6455 section 4.2.1)."""
+    if request.method != b"GET" or request.clientproto != b"HTTP/1.1":
+        raise BadHead(http.BAD_REQUEST, "this URL takes WebSockets: GET, HTTP/1.1")
+    upgrade = [word.strip().lower() for word in _words(request, "upgrade")]
+    connection = [word.strip().lower() for word in _words(request, "connection")]
+    if "websocket" not in upgrade or "upgrade" not in connection:
+        request.setHeader("Upgrade", "websocket")
+        raise BadHead(UPGRADE_REQUIRED, "this URL takes WebSockets")
+    version = one_header(request, "sec-websocket-version")
+    if version != "13":
+        request.setHeader("Sec-WebSocket-Version", "13")
+        raise BadHead(UPGRADE_REQUIRED, f"WebSocket version {version}, this server speaks 13")
+    key = one_header(request, "sec-websocket-key") or ""
+    if not _KEY.fullmatch(key):
+        raise BadHead(http.BAD_REQUEST, "Sec-WebSocket-Key is not 16 bytes in base64")
+    return key
+
+
+def _words(request: Request, name: str) -> list[str]:
+    return ",".join(all_headers(request, name)).split(",")
+
+
+def _refuse(request: Request, refusal: Refusal) -> bytes:
+    request.setResponseCode(refusal.status)
+    request.setHeader("Content-Type", "text/plain; charset=utf-8")
+    request.setHeader("Cache-Control", "no-store")
+    request.setHeader("X-Content-Type-Options", "nosniff")
+    return refusal.text.encode() + b"\n"
+
+
+def _handshake(key: str, subprotocol: str | None) -> bytes:
+    """Return the request that autobahn gets to see."""
+    lines = [
+        "GET / HTTP/1.1",
+        "Host: localhost",
+        "Upgrade: websocket",
+        "Connection: Upgrade",
+        "Sec-WebSocket-Version: 13",
+        f"Sec-WebSocket-Key: {key}",
+    ]
+    if subprotocol is not None:
+        lines.append(f"Sec-WebSocket-Protocol: {subprotocol}")
+    return "\r\n".join([*lines, "", ""]).encode("ascii")
+
+
+def _limit_send_buffer(transport: Any) -> None:
+    """Keep the kernel from hiding megabytes that no control frame could overtake."""
+    handle = transport.getHandle() if hasattr(transport, "getHandle") else None
+    if isinstance(handle, sockets.socket):
+        handle.setsockopt(sockets.SOL_SOCKET, sockets.SO_SNDBUF, SEND_BUFFER_BYTES)
+
+
+def _give(transport: Any, connection: Connection) -> None:
+    """Let `connection` have what the transport receives."""
+    if isinstance(transport, ProtocolWrapper):
+        transport.wrappedProtocol = connection
+    elif isinstance(transport.protocol, ProtocolWrapper):
+        transport.protocol.wrappedProtocol = connection
+    else:
+        transport.protocol = connection
+
+
+@implementer(IPushProducer)
+class Connection(WebSocketServerProtocol):  # type: ignore[misc]  # autobahn is untyped
+    """A WebSocket on autobahn's wire; the `Socket` of its peer."""
+
+    failures = Logger()
+
+    def __init__(self, peer: Peer) -> None:
+        super().__init__()
+        self._peer = peer
+        self._full = False
+        self._told = False
+
+    # Towards the peer. Its faults are ours: logged once, and the browser is told.
+
+    def _tell(self, act: Callable[..., None], *words: Any) -> None:
+        try:
+            act(*words)
+        except Exception:
+            self.failures.failure("a WebSocket's peer failed")
+            self.close(INTERNAL_ERROR, "internal error")
+
+    def onConnect(self, request: Any) -> str | None:
+        return self._peer.subprotocol
+
+    def onOpen(self) -> None:
+        if self._peer.pings:
+            self.autoPingInterval, self.autoPingTimeout = PING_S, PING_TIMEOUT_S
+            self._sendAutoPing()
+        self._tell(self._peer.opened, self)
+
+    def onMessage(self, payload: bytes, isBinary: bool) -> None:
+        self._tell(self._peer.message, payload, not isBinary)
+
+    def onClose(self, wasClean: bool, code: int | None, reason: str | None) -> None:
+        if not self._told:
+            self._told = True
+            self._tell(self._peer.closed, ABNORMAL if code is None else code, reason or "")
+
+    # As a socket.
+
+    @property
+    def writable(self) -> bool:
+        return not self._full and self.state == WebSocketProtocol.STATE_OPEN
+
+    def send(self, data: bytes, *, text: bool = False) -> None:
+        self.sendMessage(data, isBinary=not text)
+
+    def close(self, code: int, reason: str = "") -> None:
+        if self.state != WebSocketProtocol.STATE_OPEN:
+            return
+        self.transport.unregisterProducer()
+        clipped = reason.encode()[:CLOSE_REASON_MAX_BYTES].decode(errors="ignore")
+        self.sendCloseFrame(code=code, reasonUtf8=clipped.encode(), isReply=False)
+
+    def abort(self) -> None:
+        self.transport.abortConnection()
+
+    def pause_reading(self) -> None:
+        self.transport.pauseProducing()
+
+    def resume_reading(self) -> None:
+        self.transport.resumeProducing()
+
+    # As the producer of its transport.
+
+    def pauseProducing(self) -> None:
+        self._full = True
+
+    def resumeProducing(self) -> None:
+        self._full = False
+        self._tell(self._peer.drained)
+
+    def stopProducing(self) -> None:
+        """The connection ends; `onClose` says the rest."""
+
+    # autobahn builds a coloured debug line for every read and write, even unseen ones.
+
+    def dataReceived(self, data: bytes) -> None:
+        self._dataReceived(data)
+
+    def sendData(self, data: bytes, sync: bool = False, chopsize: int | None = None) -> None:
+        if sync or chopsize or self.send_queue:
+            super().sendData(data, sync, chopsize)
+        else:
+            self.transport.write(data)

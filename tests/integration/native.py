@@ -1,0 +1,183 @@
+"""How does a test talk to the service without a browser?
+
+`NativeClient` is the core's client end over a real WebSocket: enough of a page to open
+streams, lose its connection, come back and misbehave.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+from autobahn.twisted.websocket import WebSocketClientFactory, WebSocketClientProtocol
+from twisted.internet.defer import Deferred
+from twisted.internet.endpoints import TCP4ClientEndpoint
+
+from sockproxy.core import events
+from sockproxy.core.attach import ClientAttach
+from sockproxy.core.pipe import Inbound, Outbound
+from sockproxy.core.session import Role, Session, Windows
+
+Check = Callable[[], bool]
+
+
+class Carrier(WebSocketClientProtocol):  # type: ignore[misc]  # autobahn is untyped
+    """A WebSocket that hands everything to its client."""
+
+    client: NativeClient
+
+    def onOpen(self) -> None:
+        self.client.carrier_opened(self)
+
+    def onMessage(self, payload: bytes, isBinary: bool) -> None:
+        self.client.received(self, payload)
+
+    def onClose(self, wasClean: bool, code: int | None, reason: str | None) -> None:
+        self.client.carrier_closed(self, code)
+
+
+class NativeClient:
+    """One session with the service, in the hands of a test."""
+
+    def __init__(
+        self,
+        reactor: Any,
+        port: int,
+        *,
+        origin: str | None = "https://app.example",
+        windows: Windows | None = None,
+    ) -> None:
+        self.reactor = reactor
+        self.port = port
+        self.origin = origin
+        self.core = Session(Role.CLIENT, windows or Windows(), reactor.seconds)
+        self.attach = ClientAttach(self.core, os.urandom)
+        self.carrier: Carrier | None = None
+        self.happened: list[events.Event] = []
+        self.data: dict[int, bytearray] = {}
+        self.close_code: int | None = None
+        self.reading = True
+        self.on_data: Callable[[int, bytes], None] | None = None
+        self._inbound: Inbound | None = None
+        self._outbound: Outbound | None = None
+        self._waiters: list[tuple[Check, Deferred[None]]] = []
+        self._timer: Any = None
+
+    async def connect(self, path: str = "/sp/_/ws", protocols: tuple[str, ...] = ("sockproxy.v1",)) -> None:
+        """Open a WebSocket and say HELLO on it; the older one is forgotten, not closed."""
+        url = f"ws://127.0.0.1:{self.port}{path}"
+        factory = WebSocketClientFactory(
+            url, origin=self.origin, protocols=list(protocols), reactor=self.reactor
+        )
+        factory.setProtocolOptions(openHandshakeTimeout=5, closeHandshakeTimeout=1)
+        client = self
+
+        def build() -> Carrier:
+            carrier = Carrier()
+            carrier.client = client
+            return carrier
+
+        factory.protocol = build
+        carrier = await TCP4ClientEndpoint(self.reactor, "127.0.0.1", self.port).connect(factory)
+        await self.until(lambda: self.carrier is carrier or self.close_code is not None)
+
+    def carrier_opened(self, carrier: Carrier) -> None:
+        self.carrier = carrier
+        carrier.transport.setTcpNoDelay(True)
+        self._inbound, self._outbound = self.attach.hello()
+        self.flush()
+
+    def received(self, carrier: Carrier, payload: bytes) -> None:
+        if carrier is not self.carrier or self._inbound is None:
+            return
+        for event in self.core.receive_message(self._inbound, payload):
+            self._note(event)
+        self.flush()
+        self._check()
+
+    def _note(self, event: events.Event) -> None:
+        if not isinstance(event, events.DataReceived):
+            self.happened.append(event)
+            return
+        if self.on_data is not None:
+            self.on_data(event.stream, event.data)
+        else:
+            self.data.setdefault(event.stream, bytearray()).extend(event.data)
+        if self.reading:
+            self.core.consume(event.stream, len(event.data))
+
+    def carrier_closed(self, carrier: Carrier, code: int | None) -> None:
+        if carrier is self.carrier or self.carrier is None:
+            self.carrier = None
+            self.close_code = code if code is not None else 0
+        self._check()
+
+    def flush(self) -> None:
+        """Say what there is to say."""
+        if self.carrier is None or self._outbound is None:
+            return
+        while message := self.core.next_message(self._outbound):
+            self.carrier.sendMessage(message, isBinary=True)
+        due = self.core.ack_due_s()
+        if due is not None and self._timer is None:
+            self._timer = self.reactor.callLater(due, self._late)
+
+    def _late(self) -> None:
+        self._timer = None
+        self.flush()
+
+    def open(self, host: str, port: int = 0) -> int:
+        stream = self.core.open(host, port)
+        self.flush()
+        return stream
+
+    def write(self, stream: int, data: bytes) -> None:
+        self.core.write(stream, data)
+        self.flush()
+
+    def write_eof(self, stream: int) -> None:
+        self.core.write_eof(stream)
+        self.flush()
+
+    def send_raw(self, data: bytes, *, binary: bool = True) -> None:
+        """Send what no honest client would."""
+        assert self.carrier is not None
+        self.carrier.sendMessage(data, isBinary=binary)
+
+    def kill(self) -> None:
+        """Lose the connection with an RST, as a broken path does."""
+        carrier, self.carrier = self.carrier, None
+        self._inbound = self._outbound = None
+        if carrier is not None:
+            carrier.transport.abortConnection()
+
+    def close(self) -> None:
+        """Leave: no timer, no connection."""
+        self.kill()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def of(self, kind: type, stream: int | None = None) -> list[Any]:
+        """Events of a kind, of one stream where it is named."""
+        return [
+            event
+            for event in self.happened
+            if isinstance(event, kind) and (stream is None or event.stream == stream)
+        ]
+
+    async def until(self, check: Check, timeout_s: float = 20.0) -> None:
+        """Wait until `check` holds; it is looked at after everything that happens."""
+        if check():
+            return
+        waiter: Deferred[None] = Deferred()
+        self._waiters.append((check, waiter))
+        waiter.addTimeout(timeout_s, self.reactor)
+        await waiter
+
+    def _check(self) -> None:
+        for check, waiter in list(self._waiters):
+            if check():
+                self._waiters.remove((check, waiter))
+                waiter.callback(None)
