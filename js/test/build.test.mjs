@@ -80,7 +80,7 @@ test('the shipped types serve a page that uses them', () => {
     new TCPSocket('host', 7, { nodelay: true });
     export { resumes };`,
   );
-  const options = ['--strict', '--noEmit', '--target', 'es2022', '--module', 'esnext'];
+  const options = ['--ignoreConfig', '--strict', '--noEmit', '--target', 'es2022', '--module', 'esnext'];
   execFileSync(process.execPath, [tsc, ...options, '--moduleResolution', 'bundler', page]);
 });
 
