@@ -162,9 +162,7 @@ class Hub:
         limits = self.shared.limits
         self._waiting[live.attach.sid] = live.held_bytes
         self._waiting_bytes += live.held_bytes
-        while (
-            len(self._waiting) > limits.detached or self._waiting_bytes > limits.detached_memory
-        ):
+        while len(self._waiting) > limits.detached or self._waiting_bytes > limits.detached_memory:
             oldest = self._live[next(iter(self._waiting))]
             oldest.end(Code.LINGER_EXPIRED, "made room for newer sessions")
 

@@ -30,12 +30,12 @@ from twisted.internet.interfaces import (
     IReactorTime,
     ITCPTransport,
 )
-from twisted.internet.protocol import Protocol, connectionDone
+from twisted.internet.protocol import connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from sockproxy.backends.opening import Opening, OpenFailed
+from sockproxy.backends.opening import OpenFailed, Opening
 from sockproxy.codes import Code
 from sockproxy.policy.access import Allow
 from sockproxy.settings import TcpTarget
@@ -64,13 +64,13 @@ class Page(Shape):
 
 
 @implementer(IHalfCloseableProtocol, IHandshakeListener, IPushProducer)
-class BackendProtocol(Protocol):
+class BackendProtocol(Backend):
     """The backend's connection; everything it notices it tells its relay."""
 
     def __init__(self, relay: Relay, tls: bool) -> None:
+        super().__init__()
         self._relay = relay
         self._tls = tls
-        self.ready: Deferred[None] = Deferred()
 
     def connectionMade(self) -> None:
         if not self._tls:

@@ -81,6 +81,7 @@ class Cut(Resource):
         if origin is None or not self._hub.shared.policy.origin_known(origin):
             request.setResponseCode(http.FORBIDDEN)
             return b"only pages of a listed origin may cut\n"
+        assert request.content is not None
         name = request.content.read(NAME_BYTES).decode("latin-1")
         if not self._hub.hold(name, CUT_S):
             request.setResponseCode(http.NOT_FOUND)

@@ -19,7 +19,7 @@ from sockproxy.core.session import Session
 from sockproxy.core.stream import State
 from sockproxy.policy.access import Allow, Asker, Deny, Policy
 from sockproxy.policy.limits import TokenBucket
-from sockproxy.policy.target import BadTarget, NamedTarget, parse
+from sockproxy.policy.target import BadTarget, parse
 from sockproxy.relay import Relay
 from sockproxy.settings import Limits
 
@@ -127,7 +127,7 @@ class Streams:
     def _reset(self, event: events.ResetReceived) -> None:
         relay = self._relays.get(event.stream)
         if relay is not None:
-            known = event.code in iter(Code)
+            known = event.code in Code._value2member_map_
             relay.reset(Code(event.code) if known else Code.ABORTED, event.text)
 
     def _stop(self, stream: int) -> None:

@@ -5,13 +5,9 @@ The only file that touches the global reactor.
 
 from __future__ import annotations
 
-import errno
-import socket
-from typing import Any
+from typing import ClassVar
 
 from twisted.application.service import IService
-from twisted.internet.endpoints import serverFromString
-from twisted.internet.testing import MemoryReactor
 from twisted.python import usage
 
 from sockproxy import ini
@@ -22,8 +18,10 @@ class Options(usage.Options):
     """The command line; everything is validated before anything starts."""
 
     longdesc = "Gives web pages TCP sockets to the backends that proxy.ini allows."
-    optFlags = [["demo", None, "Serve the playground with embedded backends, on loopback."]]
-    optParameters = [
+    optFlags: ClassVar[list[list[str | None]]] = [
+        ["demo", None, "Serve the playground with embedded backends, on loopback."]
+    ]
+    optParameters: ClassVar[list[list[str | None]]] = [
         ["config", "c", None, "The proxy.ini to serve."],
         ["listen", None, None, "Listen on this Twisted endpoint instead of the file's."],
     ]
@@ -47,12 +45,12 @@ class Options(usage.Options):
 
 def makeService(options: Options) -> IService:
     """Return what twistd runs."""
-    from twisted.internet import reactor  # noqa: PLC0415, TID251  # twistd has chosen it by now
+    from twisted.internet import reactor  # twistd has chosen it by now
 
     if options.settings is None:
-        from sockproxy.demo import make_demo  # noqa: PLC0415
+        from sockproxy.demo import make_demo
 
         return make_demo(reactor, options["listen"])
-    from sockproxy.service import make_service  # noqa: PLC0415
+    from sockproxy.service import make_service
 
     return make_service(options.settings, reactor)

@@ -137,7 +137,8 @@ class SocketFactory(WebSocketServerFactory):  # type: ignore[misc]  # autobahn i
         """Make the connection under `request` the WebSocket of `peer`."""
         channel = request.channel
         rest = channel.clearLineBuffer()
-        transport, channel.transport = channel.transport, None
+        transport: Any = channel.transport
+        channel.transport = None
         channel.setTimeout(None)
         transport.unregisterProducer()
         _limit_send_buffer(transport)

@@ -60,17 +60,19 @@ def resolve(resolver: IHostnameResolver, host: str) -> Deferred[list[str]]:
     return answer.done
 
 
-def tcp_endpoint(reactor: Any, address: str, target: TcpTarget) -> IStreamClientEndpoint:
+def tcp_endpoint(
+    reactor: Any, address: str, target: TcpTarget, timeout_s: float
+) -> IStreamClientEndpoint:
     """Return the way to one address literal of a target, verified where it is TLS."""
     kind = TCP6ClientEndpoint if ":" in address else TCP4ClientEndpoint
-    endpoint: IStreamClientEndpoint = kind(reactor, address, target.port, timeout=None)
+    endpoint: IStreamClientEndpoint = kind(reactor, address, target.port, timeout=timeout_s)
     if target.tls is None:
         return endpoint
     return wrapClientTLS(tls_options(target.tls), endpoint)
 
 
-def unix_endpoint(reactor: Any, target: UnixTarget) -> IStreamClientEndpoint:
-    return UNIXClientEndpoint(reactor, target.path, timeout=None)
+def unix_endpoint(reactor: Any, target: UnixTarget, timeout_s: float) -> IStreamClientEndpoint:
+    return UNIXClientEndpoint(reactor, target.path, timeout=timeout_s)
 
 
 def tls_options(tls: Tls) -> Any:
@@ -102,7 +104,8 @@ def _certificate(tls: Tls) -> ssl.PrivateCertificate | None:
         pem = file.read()
     with open(tls.private_key_file or tls.certificate_file, "rb") as file:
         pem += b"\n" + file.read()
-    return ssl.PrivateCertificate.loadPEM(pem)
+    certificate: ssl.PrivateCertificate = ssl.PrivateCertificate.loadPEM(pem)
+    return certificate
 
 
 def is_tls_fault(reason: BaseException) -> bool:

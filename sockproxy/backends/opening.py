@@ -7,12 +7,13 @@ the name, since a mixed answer is what a rebinding attack looks like.
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any
 
 from twisted.internet import error
 from twisted.internet.defer import Deferred, TimeoutError
-from twisted.internet.interfaces import IHostnameResolver, IStreamClientEndpoint
-from twisted.internet.protocol import Factory
+from twisted.internet.interfaces import IAddress, IHostnameResolver, IStreamClientEndpoint
+from twisted.internet.protocol import Factory, Protocol
+from twisted.python.failure import Failure
 
 from sockproxy.backends import connector
 from sockproxy.codes import Code
@@ -37,7 +38,20 @@ class OpenFailed(Exception):
 class Backend(Protocol):
     """A protocol that tells when it can carry bytes: at once, or after its handshake."""
 
-    ready: Deferred[None]
+    def __init__(self) -> None:
+        self.ready: Deferred[None] = Deferred()
+
+
+class Wrapping(Factory):
+    """Gives the one connection that is made its one protocol."""
+
+    noisy = False
+
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+
+    def buildProtocol(self, addr: IAddress | None) -> Backend:
+        return self._backend
 
 
 class Opening:
@@ -54,11 +68,15 @@ class Opening:
         """
         opening = Deferred.fromCoroutine(self._open(allow, backend))
         opening.addTimeout(allow.connect_timeout_s, self._reactor)
-        return opening.addErrback(lambda failure: _explain(allow, failure.value))
+
+        def explain(failure: Failure) -> None:
+            raise explained(allow, failure.value) from failure.value
+
+        opening.addErrback(explain)
+        return opening
 
     async def _open(self, allow: Allow, backend: Backend) -> None:
-        factory = Factory.forProtocol(lambda: backend)
-        factory.noisy = False
+        factory = Wrapping(backend)
         last: Exception = OpenFailed(Code.NAME_NOT_FOUND, f"{allow.name}: no address")
         for endpoint in await self._endpoints(allow):
             try:
@@ -73,7 +91,7 @@ class Opening:
     async def _endpoints(self, allow: Allow) -> list[IStreamClientEndpoint]:
         target = allow.target
         if isinstance(target, UnixTarget):
-            return [connector.unix_endpoint(self._reactor, target)]
+            return [connector.unix_endpoint(self._reactor, target, allow.connect_timeout_s)]
         if is_literal(target.host):
             found = [target.host]
         else:
@@ -85,17 +103,16 @@ class Opening:
             if reason is not None:
                 raise OpenFailed(Code.DENIED, reason)
         return [
-            connector.tcp_endpoint(self._reactor, address, target)
+            connector.tcp_endpoint(self._reactor, address, target, allow.connect_timeout_s)
             for address in found[:ADDRESSES_TRIED]
         ]
 
 
-def _explain(allow: Allow, fault: BaseException) -> None:
-    """Raise what the page may know of a fault."""
-    code, text = _name(allow, fault)
+def explained(allow: Allow, fault: BaseException) -> OpenFailed:
+    """Return what the page may know of a fault."""
     if not allow.detail:
-        code, text = Code.DENIED, UNTOLD
-    raise OpenFailed(code, text) from fault
+        return OpenFailed(Code.DENIED, UNTOLD)
+    return OpenFailed(*_name(allow, fault))
 
 
 def _name(allow: Allow, fault: BaseException) -> tuple[Code, str]:

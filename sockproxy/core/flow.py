@@ -62,9 +62,7 @@ class ReceiveWindow:
 
     def receive(self, count: int) -> None:
         if self.received + count > self.max:
-            raise StreamError(
-                Code.FLOW, f"offset {self.received + count} beyond window {self.max}"
-            )
+            raise StreamError(Code.FLOW, f"offset {self.received + count} beyond window {self.max}")
         self.received += count
 
     def consume(self, count: int) -> None:

@@ -157,9 +157,7 @@ def _open(session: Session, frame: frames.Open) -> None:
         raise PeerError(Code.FLOW, f"stream {frame.stream}: more than {MAX_BUSY_IDS} ids in use")
     session.highest_id = max(session.highest_id, frame.stream)
     session.make_stream(frame.stream, frame.window, Direction.DOWN)
-    session.events.append(
-        events.OpenRequested(frame.stream, frame.host, frame.port, frame.tlvs)
-    )
+    session.events.append(events.OpenRequested(frame.stream, frame.host, frame.port, frame.tlvs))
 
 
 def _forget_acked(session: Session) -> None:
@@ -218,9 +216,7 @@ def _closed(session: Session, frame: frames.Closed) -> None:
         )
     stream.move_both(Step.CLOSED)
     session.forget(stream)
-    session.events.append(
-        events.StreamClosed(frame.stream, frame.code, frame.text, frame.in_total)
-    )
+    session.events.append(events.StreamClosed(frame.stream, frame.code, frame.text, frame.in_total))
 
 
 def _go_away(session: Session, frame: frames.GoAway) -> None:

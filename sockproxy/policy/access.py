@@ -12,7 +12,7 @@ from typing import Literal
 from sockproxy.codes import Code
 from sockproxy.policy import origin as origins
 from sockproxy.policy.target import HostTarget, NamedTarget, is_literal
-from sockproxy.settings import Access, Backend, Settings, Target, TcpTarget
+from sockproxy.settings import Settings, Target, TcpTarget, Way
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +82,7 @@ class Policy:
         if origin is None:
             return "no Origin; a [backend] serves such clients with allow_no_origin = yes"
         if origins.problem(origin):
-            return f"origin {ascii(origin[:100])} cannot be listed"
+            return f"origin {origin[:100]!a} cannot be listed"
         return f"origin {origin} is not listed; add to a [backend]: origins = {origin}"
 
     def _named(self, asker: Asker, name: str) -> Allow | Deny:
@@ -120,7 +120,7 @@ class Policy:
         return Deny(Code.DENIED, "not allowed or not reachable")
 
 
-def _serves(way: Backend | Access, origin: str | None) -> bool:
+def _serves(way: Way, origin: str | None) -> bool:
     if origin is None:
         return way.allow_no_origin
     return origins.allowed(origin, way.origins)

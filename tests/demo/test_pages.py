@@ -39,7 +39,7 @@ def test_every_file_a_page_names_is_there(page: Path) -> None:
 def test_the_irc_modules_pass_their_own_tests() -> None:
     node = shutil.which("node")
     assert node, "node is needed for the tests of the pages"
-    result = subprocess.run(  # noqa: S603
+    result = subprocess.run(
         [node, "--test", str(PARSER_TESTS)], capture_output=True, text=True, check=False
     )
     assert result.returncode == 0, result.stdout

@@ -64,7 +64,9 @@ class NativeClient:
         self._waiters: list[tuple[Check, Deferred[None]]] = []
         self._timer: Any = None
 
-    async def connect(self, path: str = "/sp/_/ws", protocols: tuple[str, ...] = ("sockproxy.v1",)) -> None:
+    async def connect(
+        self, path: str = "/sp/_/ws", protocols: tuple[str, ...] = ("sockproxy.v1",)
+    ) -> None:
         """Open a WebSocket and say HELLO on it; the older one is forgotten, not closed."""
         url = f"ws://127.0.0.1:{self.port}{path}"
         factory = WebSocketClientFactory(
