@@ -16,6 +16,7 @@ from __future__ import annotations
 import fcntl
 import sys
 import termios
+from typing import Any
 from typing import Protocol as Shape
 
 from twisted.internet import error
@@ -28,14 +29,13 @@ from twisted.internet.interfaces import (
     IHandshakeListener,
     IPushProducer,
     IReactorTime,
-    ITCPTransport,
 )
 from twisted.internet.protocol import connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from sockproxy.backends.opening import OpenFailed, Opening
+from sockproxy.backends.opening import Backend, OpenFailed, Opening
 from sockproxy.codes import Code
 from sockproxy.policy.access import Allow
 from sockproxy.settings import TcpTarget
@@ -117,7 +117,8 @@ class Relay:
         self._tls = isinstance(allow.target, TcpTarget) and allow.target.tls is not None
         self._backend = BackendProtocol(self, self._tls)
         self._connecting: Deferred[None] | None = None
-        self._transport: ITCPTransport | None = None
+        # Twisted's interfaces say less than its transports can.
+        self._transport: Any = None
         self._pending: list[bytes] = []
         self._full = False
         self._unconsumed = 0
@@ -160,14 +161,14 @@ class Relay:
         """Stop reading the backend: the page has no room."""
         self._paused = True
         if self._transport is not None:
-            self._transport.pauseProducing()  # type: ignore[attr-defined]
+            self._transport.pauseProducing()
 
     def resume(self) -> None:
         """Go on reading the backend."""
         if self._paused:
             self._paused = False
             if self._transport is not None and not self._backend_done:
-                self._transport.resumeProducing()  # type: ignore[attr-defined]
+                self._transport.resumeProducing()
 
     def reset(self, code: Code, text: str) -> None:
         """Abort both directions; `page.closed` follows with this code."""
@@ -244,16 +245,15 @@ class Relay:
 
     def _opened(self, _: None) -> None:
         self._connecting = None
-        transport = self._backend.transport
-        assert transport is not None
-        self._transport = transport  # type: ignore[assignment]
-        transport.registerProducer(self._backend, True)  # type: ignore[attr-defined]
+        transport: Any = self._backend.transport
+        self._transport = transport
+        transport.registerProducer(self._backend, True)
         self.page.opened(_address(transport.getPeer()), _address(transport.getHost()))
         pending, self._pending = self._pending, []
         for data in pending:
             self.write(data)
         if self._transport is not None and self._paused:
-            self._transport.pauseProducing()  # type: ignore[attr-defined]
+            self._transport.pauseProducing()
         if self._page_done and self._transport is not None:
             self._half_close(self._transport)
 
@@ -276,13 +276,13 @@ class Relay:
         else:
             self.page.consumed(len(data))
 
-    def _half_close(self, transport: ITCPTransport) -> None:
+    def _half_close(self, transport: Any) -> None:
         """Send FIN, or TLS's close alert, behind what was written; reading goes on."""
-        transport.unregisterProducer()  # type: ignore[attr-defined]
+        transport.unregisterProducer()
         if self._tls:
             transport.loseConnection()
         else:
-            transport.loseWriteConnection()  # type: ignore[attr-defined]
+            transport.loseWriteConnection()
 
     def _leave_if_done(self) -> None:
         if self._backend_done and self._told_backend and self._transport is not None:
@@ -312,10 +312,10 @@ class Relay:
         self.page.closed(code, text)
 
 
-def unsent_bytes(transport: ITCPTransport) -> int:
+def unsent_bytes(transport: Any) -> int:
     """Return how much of what was written the peer's kernel has not acknowledged."""
     try:
-        answer = fcntl.ioctl(transport.getHandle(), termios.TIOCOUTQ, bytes(4))  # type: ignore[attr-defined]
+        answer = fcntl.ioctl(transport.getHandle(), termios.TIOCOUTQ, bytes(4))
     except (AttributeError, OSError):
         return 0
     return int.from_bytes(answer, sys.byteorder)

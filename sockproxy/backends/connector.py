@@ -108,6 +108,6 @@ def _certificate(tls: Tls) -> ssl.PrivateCertificate | None:
     return certificate
 
 
-def is_tls_fault(reason: BaseException) -> bool:
+def is_tls_fault(reason: BaseException | None) -> bool:
     """Whether a connection ended because its TLS was not to our liking, or to theirs."""
     return isinstance(reason, SSL.Error)

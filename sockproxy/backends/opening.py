@@ -108,14 +108,14 @@ class Opening:
         ]
 
 
-def explained(allow: Allow, fault: BaseException) -> OpenFailed:
+def explained(allow: Allow, fault: BaseException | None) -> OpenFailed:
     """Return what the page may know of a fault."""
     if not allow.detail:
         return OpenFailed(Code.DENIED, UNTOLD)
     return OpenFailed(*_name(allow, fault))
 
 
-def _name(allow: Allow, fault: BaseException) -> tuple[Code, str]:
+def _name(allow: Allow, fault: BaseException | None) -> tuple[Code, str]:
     name = allow.name
     match fault:
         case OpenFailed():

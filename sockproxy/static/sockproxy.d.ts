@@ -4,6 +4,10 @@ export type Environment = {
     setTimeout: (act: () => void, delayMs: number) => any;
     clearTimeout: (timer: any) => void;
     /**
+     * call when what runs now has finished
+     */
+    nextTurn: (act: () => void) => void;
+    /**
      * milliseconds that never jump
      */
     now: () => number;
@@ -64,7 +68,7 @@ export type StreamEvents = {
 };
 export type StreamVerbs = {
     /**
-     * `done` once all are numbered
+     * `done` when more may come
      */
     write: (bytes: Uint8Array, done: () => void) => void;
     /**
