@@ -14,6 +14,9 @@ import { Session } from './session.js';
 /** @import { Request } from './request.js' */
 
 const OPEN_WITHIN_MS = 20_000;
+// So much of a stream may wait to be numbered before its writer waits too: then many small
+// writes of one turn share a message.
+const UNNUMBERED_BYTES = 16 * 1024;
 
 /**
  * @typedef {object} ClientOwner
@@ -75,9 +78,10 @@ export class Client {
    * @param {() => void} done
    */
   write(request, bytes, done) {
-    request.done = done;
     this.bytesOut += bytes.length;
     this.act(request, (session, id) => session.write(id, bytes));
+    if (this.session.queued(request.id) > UNNUMBERED_BYTES) request.done = done;
+    else done();
   }
 
   /**
@@ -130,14 +134,14 @@ export class Client {
   }
 
   isWaiting() {
-    for (const request of this.#requests.values()) if (request.done) return true;
+    for (const { queue } of this.session.streams.values()) if (queue.size) return true;
     return false;
   }
 
   lineSent() {
     for (const id of this.session.takeProgress()) {
       const request = this.#requests.get(id);
-      if (!request?.done || this.session.queued(id)) continue;
+      if (!request?.done || this.session.queued(id) > UNNUMBERED_BYTES) continue;
       const { done } = request;
       request.done = undefined;
       done();

@@ -5,6 +5,7 @@
  * @property {typeof WebSocket} WebSocket
  * @property {(act: () => void, delayMs: number) => any} setTimeout
  * @property {(timer: any) => void} clearTimeout
+ * @property {(act: () => void) => void} nextTurn call when what runs now has finished
  * @property {() => number} now milliseconds that never jump
  * @property {() => number} random in [0, 1)
  * @property {(count: number) => Uint8Array} randomBytes fit for secrets
@@ -24,6 +25,7 @@ export function environment(given) {
     // Called by their names: a browser wants its window as `this`.
     setTimeout: (act, delayMs) => setTimeout(act, delayMs),
     clearTimeout: (timer) => clearTimeout(timer),
+    nextTurn,
     now: () => performance.now(),
     random: Math.random,
     randomBytes: (count) => crypto.getRandomValues(new Uint8Array(count)),
@@ -31,4 +33,18 @@ export function environment(given) {
     page: 'addEventListener' in globalThis ? globalThis : undefined,
     ...given,
   };
+}
+
+/**
+ * Unlike a timer, a message is not held back in a hidden page.
+ *
+ * @param {() => void} act
+ */
+function nextTurn(act) {
+  const { port1, port2 } = new MessageChannel();
+  port1.onmessage = () => {
+    port1.close();
+    act();
+  };
+  port2.postMessage(null);
 }

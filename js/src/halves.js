@@ -1,8 +1,8 @@
 // How do the two directions of a stream become a ReadableStream and a WritableStream?
 //
 // Reading consumes: nothing is handed over before the page asks, so unread bytes hold back
-// credit and with it the backend. Writing settles when the bytes are numbered: from then on
-// the session keeps them until the server has them. Each half reports its end exactly once.
+// credit and with it the backend. Writing settles when the session has room for more; it keeps
+// what it took until the server has it. Each half reports its end exactly once.
 
 import { ByteQueue } from './bytequeue.js';
 
@@ -101,8 +101,8 @@ export class ReadHalf {
 /** Page to backend. */
 export class WriteHalf {
   #over = false;
-  /** @type {(error: Error) => void} */
-  #break = () => {};
+  /** The write in hand. @type {{done: (value?: any) => void, fail: (error: Error) => void} | undefined} */
+  #inHand;
   #controller = /** @type {WritableStreamDefaultController} */ ({});
 
   /**
@@ -116,7 +116,11 @@ export class WriteHalf {
       this.#finish();
     };
     this.writable = new WritableStream({
-      start: (controller) => void (this.#controller = controller),
+      start: (controller) => {
+        this.#controller = controller;
+        // An abort must not wait for credit that may never come.
+        controller.signal?.addEventListener('abort', () => this.#inHand?.done());
+      },
       write: (chunk) => this.#write(stream, chunk),
       close: end,
       // What is in hand still goes, as from a kernel buffer; what waits behind it is dropped.
@@ -127,7 +131,7 @@ export class WriteHalf {
   /** @param {Error} error */
   fail(error) {
     this.#controller.error(error);
-    this.#break(error);
+    this.#inHand?.fail(error);
     this.#finish(error);
   }
 
@@ -146,9 +150,7 @@ export class WriteHalf {
     }
     if (!bytes.length) return;
     return new Promise((done, fail) => {
-      this.#break = fail;
-      // An abort must not wait for credit that may never come.
-      this.#controller.signal?.addEventListener('abort', done);
+      this.#inHand = { done, fail };
       stream.write(bytes, () => done(undefined));
     });
   }

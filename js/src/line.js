@@ -72,6 +72,8 @@ export class Line {
   /** @type {any} */
   #timer;
   #flushing = false;
+  // In this turn of the event loop.
+  #hasSent = false;
 
   /**
    * @param {string} url
@@ -114,11 +116,11 @@ export class Line {
     this.#retryAt = Infinity;
   }
 
-  /** Send what there is to send, once for all that happens in this turn. */
+  /** Send what there is to send: the first of a turn right behind it, the rest together. */
   flushSoon() {
     if (this.#flushing) return;
     this.#flushing = true;
-    Promise.resolve().then(() => this.#flush());
+    if (!this.#hasSent) Promise.resolve().then(() => this.#flush());
   }
 
   /**
@@ -365,10 +367,20 @@ export class Line {
       const message = session.nextMessage(this.#pipes.outbound);
       if (!message.length) break;
       this.#link.send(message);
+      this.#noteSent();
     }
     if (this.#link && this.#isOwed()) this.#askedAt ??= this.env.now();
     this.owner.lineSent();
     this.#arm();
+  }
+
+  #noteSent() {
+    if (this.#hasSent) return;
+    this.#hasSent = true;
+    this.env.nextTurn(() => {
+      this.#hasSent = false;
+      if (this.#flushing) this.#flush();
+    });
   }
 
   #arm() {

@@ -14,7 +14,7 @@ export class Request {
   isOpen = false;
   /** @type {any} */
   timer;
-  /** @type {(() => void) | undefined} what to call when the write in hand is numbered */
+  /** @type {(() => void) | undefined} the writer that waits for its bytes to be numbered */
   done;
 
   /**

@@ -45,7 +45,7 @@ import { ignore, settler } from './settler.js';
  * The verbs of a stream, as the owner of the session offers them.
  *
  * @typedef {object} StreamVerbs
- * @property {(bytes: Uint8Array, done: () => void) => void} write `done` once all are numbered
+ * @property {(bytes: Uint8Array, done: () => void) => void} write `done` when more may come
  * @property {() => void} end no byte follows those written
  * @property {(count: number) => void} consume the page has read `count` bytes
  * @property {(code: number) => void} reset abort both directions

@@ -17,6 +17,7 @@ function make(options = {}) {
     WebSocket: fakeWebSocket(server),
     setTimeout: time.setTimeout,
     clearTimeout: time.clearTimeout,
+    nextTurn: (act) => setImmediate(act),
     now: time.now,
     random: () => 0.5,
     randomBytes: (count) => new Uint8Array(count).fill((next += 1)),
@@ -480,6 +481,35 @@ test('no bytes go into a WebSocket that is backed up', async () => {
   server.ack();
   await turn();
   assert.equal(server.frames.length, before + 1);
+});
+
+test('many small writes share a message, and the first does not wait for them', async () => {
+  const { server, writer, reader } = await connected();
+  await turn();
+  let messages = 0;
+  const receives = server.receives.bind(server);
+  server.receives = (socket, bytes) => {
+    messages += 1;
+    receives(socket, bytes);
+  };
+  for (let count = 0; count < 1000; count += 1) writer.write(text('x'));
+  assert.equal((await readText(reader, 1000)).length, 1000);
+  assert.ok(messages <= 4, `${messages} messages`);
+});
+
+test('a writer waits when more than 16 KiB wait for credit', async () => {
+  const { server, writer } = await connected();
+  server.mute = true;
+  server.socket.bufferedAmount = 64 * 1024;
+  await writer.write(new Uint8Array(16 * 1024));
+  let settled = false;
+  const write = writer.write(text('x')).then(() => (settled = true));
+  await turn();
+  assert.equal(settled, false);
+  server.socket.bufferedAmount = 0;
+  server.mute = false;
+  server.ack();
+  await write;
 });
 
 test('an ack goes alone within 100 ms of what it answers', async () => {
