@@ -259,10 +259,10 @@ class Relay:
 
     def _not_opened(self, failure: Failure) -> None:
         self._connecting = None
-        if self._over:
-            return
         fault = failure.value
-        if isinstance(fault, OpenFailed):
+        if self._last_word is not None:
+            self._end(*self._last_word)
+        elif isinstance(fault, OpenFailed):
             self._end(fault.code, fault.text)
         else:
             self.log.failure("{name}: opening failed", failure, name=self._allow.name)

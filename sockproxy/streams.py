@@ -138,8 +138,8 @@ class Streams:
 
     def _finish_unread(self, stream: int, relay: Relay) -> None:
         """Nobody writes and nobody reads: the backend gets its last bytes and a FIN."""
-        state = self.core.streams[stream]
-        if state.unread and state.up is State.EOF:
+        state = self.core.streams.get(stream)
+        if state is not None and state.unread and state.up is State.EOF:
             relay.finish()
 
     def data(self, stream: int, data: bytes) -> None:
@@ -187,3 +187,5 @@ class StreamPage:
 
     def consumed(self, count: int) -> None:
         self._streams.core.consume(self._stream, count)
+        if self._streams.core.attention:
+            self._streams.flush()

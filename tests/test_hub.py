@@ -131,9 +131,7 @@ def test_an_ended_id_cannot_be_created_again() -> None:
 
 def test_one_address_has_so_many_sessions_and_no_more() -> None:
     server = Server(INI + "[limits]\nsessions_per_address = 2\n")
-    lives = [
-        server.hub.attach(hello(sid=bytes([n]) * 16), PlainLink(), ASKER) for n in range(2)
-    ]
+    lives = [server.hub.attach(hello(sid=bytes([n]) * 16), PlainLink(), ASKER) for n in range(2)]
 
     full = refusal(server, hello(sid=b"x" * 16))
     assert (full.code, full.retry_ms > 0) == (Code.BUSY, True)

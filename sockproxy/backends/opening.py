@@ -81,7 +81,7 @@ class Opening:
         for endpoint in await self._endpoints(allow):
             try:
                 await endpoint.connect(factory)
-            except (error.ConnectError, error.ConnectingCancelledError) as fault:
+            except error.ConnectError as fault:
                 last = fault
             else:
                 await backend.ready
@@ -120,7 +120,7 @@ def _name(allow: Allow, fault: BaseException | None) -> tuple[Code, str]:
     match fault:
         case OpenFailed():
             return fault.code, fault.text
-        case TimeoutError() | error.TimeoutError():
+        case TimeoutError() | error.TimeoutError() | error.ConnectingCancelledError():
             return Code.CONNECT_TIMEOUT, f"{name}: no answer within the connect timeout"
         case error.ConnectionRefusedError():
             return Code.REFUSED, f"{name}: connection refused"

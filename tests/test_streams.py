@@ -1,0 +1,273 @@
+"""Do events of the core and words of a backend meet in the right relay?"""
+
+from __future__ import annotations
+
+from twisted.internet.error import ConnectionDone, ConnectionLost
+from twisted.python.failure import Failure
+
+from sockproxy.codes import Code
+from sockproxy.core import events
+from tests.memory import INI, BackendTransport, Page, Server
+
+
+def connected(server: Server, name: str = "irc") -> tuple[Page, int, BackendTransport]:
+    page = Page(server)
+    stream = page.core.open(name, 0)
+    page.connect()
+    backend = server.backend()
+    page.exchange()
+    return page, stream, backend
+
+
+def test_a_stream_opens_carries_bytes_both_ways_and_ends_clean() -> None:
+    page, stream, backend = connected(Server())
+
+    page.core.write(stream, b"NICK a\r\n")
+    page.exchange()
+    backend.protocol.dataReceived(b":irc 001 a\r\n")
+    page.exchange()
+    page.core.write_eof(stream)
+    page.exchange()
+    backend.protocol.readConnectionLost()
+    page.exchange()
+
+    assert backend.value() == b"NICK a\r\n"
+    assert backend.half_closed
+    kinds = [type(event) for event in page.happened]
+    assert kinds == [
+        events.Welcomed,
+        events.StreamOpened,
+        events.DataReceived,
+        events.EofReceived,
+        events.StreamClosed,
+    ]
+    assert page.happened[-1] == events.StreamClosed(stream, Code.CLEAN, "", 8)
+    assert page.live is not None
+    assert len(page.live.streams) == 0
+
+
+def test_bytes_before_the_backend_is_there_are_delivered_when_it_is() -> None:
+    server = Server()
+    page = Page(server)
+    stream = page.core.open("irc", 0)
+    page.core.write(stream, b"early")
+    page.core.write_eof(stream)
+    page.connect()
+
+    backend = server.backend()
+    page.exchange()
+
+    assert backend.value() == b"early"
+    assert backend.half_closed
+
+
+def test_a_named_backend_tells_its_name_unless_it_may_tell_more() -> None:
+    page, _, _ = connected(Server())
+    assert page.of(events.StreamOpened)[0].remote[0] == "irc"
+    assert page.of(events.StreamOpened)[0].local == ("", 0)
+
+    page, _, _ = connected(Server(), "told")
+    assert page.of(events.StreamOpened)[0].remote[0] == "192.168.1.1"
+
+
+def test_a_denied_stream_ends_alone() -> None:
+    server = Server()
+    page, stream, backend = connected(server)
+
+    denied = page.core.open("redis", 0)
+    odd = page.core.open("no such name!", 0)
+    page.exchange()
+    page.core.write(stream, b"still here")
+    page.exchange()
+
+    ends = {event.stream: event.code for event in page.of(events.StreamClosed)}
+    assert ends == {denied: Code.DENIED, odd: Code.BAD_TARGET}
+    assert backend.value() == b"still here"
+
+
+def test_a_backend_that_resets_ends_its_stream_behind_its_last_bytes() -> None:
+    page, stream, backend = connected(Server())
+
+    backend.protocol.dataReceived(b"last")
+    backend.protocol.connectionLost(Failure(ConnectionLost()))
+    page.exchange()
+
+    assert page.happened[-2] == events.DataReceived(stream, b"last")
+    assert page.happened[-1].code == Code.BACKEND_RESET
+
+
+def test_a_backend_that_closes_at_once_leaves_the_page_its_half() -> None:
+    page, stream, backend = connected(Server())
+
+    backend.protocol.connectionLost(Failure(ConnectionDone()))
+    page.exchange()
+    assert page.happened[-1] == events.EofReceived(stream)
+
+    page.core.write_eof(stream)
+    page.exchange()
+    assert page.happened[-1] == events.StreamClosed(stream, Code.CLEAN, "", 0)
+
+
+def test_writing_to_a_backend_that_has_closed_is_an_error() -> None:
+    page, stream, backend = connected(Server())
+    backend.protocol.connectionLost(Failure(ConnectionDone()))
+    page.exchange()
+
+    page.core.write(stream, b"too late")
+    page.exchange()
+
+    assert page.happened[-1].code == Code.BACKEND_RESET
+
+
+def test_a_reset_aborts_the_backend() -> None:
+    page, stream, backend = connected(Server())
+
+    page.core.reset(stream, Code.ABORTED, "enough")
+    page.exchange()
+
+    assert backend.aborted
+    assert page.happened[-1] == events.StreamClosed(stream, Code.ABORTED, "enough", 0)
+
+
+def test_a_reset_with_an_unknown_code_is_an_abort() -> None:
+    page, stream, backend = connected(Server())
+
+    page.core.reset(stream, 0x7F, "?")  # type: ignore[arg-type]
+    page.exchange()
+
+    assert backend.aborted
+    assert page.happened[-1].code == Code.ABORTED
+
+
+def test_a_reset_while_connecting_gives_the_attempt_up() -> None:
+    server = Server()
+    page = Page(server)
+    stream = page.core.open("irc", 0)
+    page.connect()
+
+    page.core.reset(stream, Code.ABORTED, "never mind")
+    page.exchange()
+
+    assert server.reactor.connectors[0].stoppedConnecting
+    assert page.happened[-1].code == Code.ABORTED
+
+
+def test_nobody_reading_and_nobody_writing_ends_the_backend() -> None:
+    page, stream, backend = connected(Server())
+
+    page.core.stop(stream)
+    page.exchange()
+    backend.protocol.dataReceived(b"unread")
+    page.exchange()
+    assert not page.of(events.DataReceived)
+
+    page.core.write_eof(stream)
+    page.exchange()
+
+    assert backend.closing
+    assert page.of(events.StreamClosed)[0].code == Code.CLEAN
+
+
+def test_a_slow_page_pauses_its_own_backend_only() -> None:
+    server = Server()
+    page = Page(server)
+    slow, quick = page.core.open("irc", 0), page.core.open("told", 0)
+    page.connect()
+    slow_backend, quick_backend = server.backend(0), server.backend(1)
+    page.exchange()
+
+    for _ in range(5):
+        slow_backend.protocol.dataReceived(bytes(16 * 1024))
+    page.exchange()
+    assert slow_backend.producerState == "paused"
+    assert quick_backend.producerState == "producing"
+
+    quick_backend.protocol.dataReceived(b"quick")
+    page.exchange()
+    assert page.happened[-1] == events.DataReceived(quick, b"quick")
+
+    page.core.consume(slow, 64 * 1024)
+    page.exchange()
+    assert slow_backend.producerState == "producing"
+
+
+def test_a_slow_backend_stops_its_own_page_stream_only() -> None:
+    server = Server()
+    page = Page(server)
+    slow, quick = page.core.open("irc", 0), page.core.open("told", 0)
+    page.connect()
+    slow_backend, quick_backend = server.backend(0), server.backend(1)
+    page.exchange()
+    slow_backend.producer.pauseProducing()
+
+    page.core.write(slow, bytes(200 * 1024))
+    page.core.write(quick, b"quick")
+    page.exchange()
+
+    assert len(slow_backend.value()) <= 64 * 1024 + 16 * 1024
+    assert quick_backend.value() == b"quick"
+
+    slow_backend.producer.resumeProducing()
+    page.exchange()
+    assert len(slow_backend.value()) == 200 * 1024
+
+
+def test_a_session_has_so_many_streams_and_no_more() -> None:
+    server = Server(INI + "[limits]\nstreams = 2\n")
+    page = Page(server)
+    streams = [page.core.open("irc", 0) for _ in range(3)]
+    page.connect()
+
+    assert [event.stream for event in page.of(events.StreamClosed)] == streams[2:]
+    assert page.happened[-1].code == Code.QUOTA
+
+
+def test_a_session_opens_only_so_fast() -> None:
+    server = Server(INI + "[limits]\nopens_burst = 1\nopens_per_s = 1\n")
+    page = Page(server)
+    page.core.open("irc", 0)
+    second = page.core.open("irc", 0)
+    page.connect()
+
+    assert page.happened[-1].stream == second
+    assert page.happened[-1].code == Code.BUSY
+
+    server.reactor.advance(1)
+    page.core.open("irc", 0)
+    page.exchange()
+    assert len(server.reactor.tcpClients) == 2
+
+
+def test_an_expired_session_gives_the_backend_what_it_took() -> None:
+    page, stream, backend = connected(Server())
+    page.core.write(stream, b"half an upload")
+    page.exchange()
+    assert page.live is not None
+
+    page.live.end(Code.LINGER_EXPIRED, "nobody came")
+
+    assert backend.value() == b"half an upload"
+    assert backend.aborted, "an upload that was cut off must not look complete"
+
+
+def test_an_expired_session_ends_a_whole_upload_in_order() -> None:
+    page, stream, backend = connected(Server())
+    page.core.write(stream, b"whole")
+    page.core.write_eof(stream)
+    page.exchange()
+    assert page.live is not None
+
+    page.live.end(Code.LINGER_EXPIRED, "nobody came")
+
+    assert backend.closing
+    assert not backend.aborted
+
+
+def test_a_killed_session_aborts_its_backends() -> None:
+    page, _, backend = connected(Server())
+    assert page.live is not None
+
+    page.live.end(Code.KILLED, "by hand")
+    backend.protocol.dataReceived(b"nobody listens")
+
+    assert backend.aborted
