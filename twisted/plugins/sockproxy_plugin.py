@@ -2,6 +2,4 @@
 
 from twisted.application.service import ServiceMaker
 
-sockproxy = ServiceMaker(
-    "sockproxy", "sockproxy.tap", "TCP sockets for web pages.", "sockproxy"
-)
+sockproxy = ServiceMaker("sockproxy", "sockproxy.tap", "TCP sockets for web pages.", "sockproxy")
