@@ -63,6 +63,7 @@ export class Line {
   // Moments in ms; Infinity is never.
   #retryAt = Infinity;
   #giveUpAt = Infinity;
+  #lingersUntil = Infinity;
   #upSince = Infinity;
   #heardAt = 0;
   #measuredAt = 0;
@@ -212,7 +213,7 @@ export class Line {
 
   #up() {
     this.#welcomed = true;
-    this.#retryAt = this.#giveUpAt = Infinity;
+    this.#retryAt = this.#giveUpAt = this.#lingersUntil = Infinity;
     this.#upSince = this.env.now();
     this.#progress = this.#moved();
     this.#dropTries();
@@ -287,8 +288,9 @@ export class Line {
     if (!this.#welcomed) return;
     this.#welcomed = false;
     this.#upSince = Infinity;
-    const lingerMs = this.lingerMs ?? this.attach.lingerS * 1000 + GRACE_MS;
-    this.#giveUpAt = this.env.now() + lingerMs;
+    const { lingerMs = this.attach.lingerS * 1000 } = this;
+    this.#lingersUntil = this.env.now() + lingerMs;
+    this.#giveUpAt = this.#lingersUntil + (this.lingerMs === undefined ? GRACE_MS : 0);
     this.owner.lineState(false, cause);
   }
 
@@ -302,7 +304,7 @@ export class Line {
   }
 
   #isUrgent() {
-    const lingers = this.env.now() < this.#giveUpAt - GRACE_MS || !this.attach.known;
+    const lingers = this.env.now() < this.#lingersUntil;
     return lingers && this.owner.isWanted() && this.env.isVisible();
   }
 

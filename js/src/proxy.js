@@ -125,8 +125,10 @@ export class SockProxy extends EventTarget {
       const text = `host of ${host.length} characters, above ${MAX_HOST_LENGTH}`;
       return events.onClosed(Code.BAD_TARGET, text, 0);
     }
-    this.#client ??= this.#begin();
-    this.#client.open(request);
+    if (this.#client) return this.#client.open(request);
+    const client = this.#begin();
+    client.open(request);
+    client.line.wake();
   }
 
   #begin() {
@@ -136,8 +138,8 @@ export class SockProxy extends EventTarget {
     this.#clients.add(client);
     // In the capture phase, where even what is told to the document alone comes by.
     for (const name of PAGE_EVENTS) this.#env.page?.addEventListener(name, this.#onPage, true);
+    this.#client = client;
     this.#setState('connecting', '');
-    client.line.wake();
     return client;
   }
 

@@ -48,6 +48,7 @@ export class Reader {
   /** Longer encodings than needed are accepted. */
   int() {
     const [first] = this.take(1);
+    if (first < MARK) return first;
     let value = first % MARK;
     for (const byte of this.take(2 ** Math.floor(first / MARK) - 1)) value = value * BYTE + byte;
     if (value > MAX_VALUE) throw new PeerError(Code.PROTOCOL, `integer above ${MAX_VALUE}`);

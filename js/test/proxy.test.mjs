@@ -343,6 +343,35 @@ test('a server away for longer than linger and a minute loses the session', asyn
   await assert.rejects(socket.closed, { lost: true });
 });
 
+test('the page may give up earlier than the server', async () => {
+  const { server, time, proxy, socket } = await connected({ linger: 5 });
+  server.away = true;
+  server.socket.fail();
+  const before = server.sockets.length;
+  for (let second = 0; second < 4; second += 1) {
+    time.advance(1000);
+    await turn();
+  }
+  assert.equal(proxy.state, 'reconnecting');
+  assert.ok(server.sockets.length - before >= 4, 'tries stay close together');
+  time.advance(1500);
+  await assert.rejects(socket.closed, { lost: true });
+});
+
+test('a page that may not open WebSockets hears so, each time it asks', async () => {
+  class Forbidden {
+    constructor() {
+      throw new Error('forbidden by policy');
+    }
+  }
+  const { proxy, time } = make({ WebSocket: Forbidden });
+  for (let count = 0; count < 2; count += 1) {
+    await assert.rejects(proxy.open('echo').opened, /forbidden by policy/);
+    assert.equal(proxy.state, 'lost');
+  }
+  assert.equal(time.pending, 0);
+});
+
 test('an origin that is not allowed is told in the words of the server, once', async () => {
   const server = new FakeServer();
   server.refusal = [Code.ORIGIN, 0, 'origin https://app.example: add it to [backend echo]'];
