@@ -11,6 +11,7 @@ import { delayMs } from './backoff.js';
 import { LinkError, PeerError } from './errors.js';
 import { BYE, encode } from './frames.js';
 import { WebSocketLink } from './links/websocket.js';
+import { Silence } from './silence.js';
 
 /** @import { ClientAttach } from './attach.js' */
 /** @import { Environment } from './environment.js' */
@@ -20,10 +21,6 @@ import { WebSocketLink } from './links/websocket.js';
 
 const WELCOME_WITHIN_MS = 10_000;
 const HUNG_MS = 1500;
-const SILENCE_MS = 3000;
-const SILENCE_ROUND_TRIPS = 4;
-const PING_MS = 25_000;
-const PING_TIMEOUT_MS = 15_000;
 const LATE_MS = 2000;
 const CREATE_WITHIN_MS = 30_000;
 const GRACE_MS = 60_000;
@@ -55,9 +52,8 @@ export class Line {
   #over = false;
   #offline = false;
   #welcomed = false;
-  // The link owes an answer and does not speak.
-  #suspect = false;
-  #probing = false;
+  #silence = new Silence();
+  // How far both logs had come when the link was welcomed.
   #progress = 0;
 
   // Moments in ms; Infinity is never.
@@ -65,10 +61,7 @@ export class Line {
   #giveUpAt = Infinity;
   #lingersUntil = Infinity;
   #upSince = Infinity;
-  #heardAt = 0;
   #measuredAt = 0;
-  /** @type {number | undefined} since when an answer is owed */
-  #askedAt;
   #timerAt = Infinity;
   /** @type {any} */
   #timer;
@@ -96,7 +89,7 @@ export class Line {
   /** Try now, or ask the link whether it is still there. */
   wake() {
     this.#offline = false;
-    if (this.#link && !this.#suspect) this.#probe();
+    if (this.#link && !this.#silence.isSuspect) this.#probe();
     else if (!this.#tries.size) this.#try();
     this.#arm();
   }
@@ -104,8 +97,8 @@ export class Line {
   /** There is a network again, maybe another one: let old link and new try race. */
   online() {
     this.wake();
-    if (this.#link && !this.#suspect) {
-      this.#suspect = true;
+    if (this.#link && !this.#silence.isSuspect) {
+      this.#silence.isSuspect = true;
       this.#try();
       this.#arm();
     }
@@ -144,7 +137,7 @@ export class Line {
 
   /** @param {WebSocketLink} link */
   linkOpened(link) {
-    if (this.#link && !this.#suspect) {
+    if (this.#link && !this.#silence.isSuspect) {
       this.#tries.delete(link);
       link.close();
       return;
@@ -153,10 +146,9 @@ export class Line {
     this.#link?.close(Code.SUPERSEDED);
     this.#link = link;
     this.#pipes = this.attach.hello();
-    this.#welcomed = this.#suspect = this.#probing = false;
+    this.#welcomed = false;
     if (this.#giveUpAt === Infinity) this.#giveUpAt = this.env.now() + CREATE_WITHIN_MS;
-    this.#heardAt = this.env.now();
-    this.#askedAt = undefined;
+    this.#silence.heard(this.env.now());
     this.#flush();
   }
 
@@ -316,19 +308,16 @@ export class Line {
   // Is the link still there?
 
   #heard() {
-    this.#heardAt = this.env.now();
-    this.#probing = false;
-    this.#askedAt = undefined;
-    if (!this.#suspect) return;
-    this.#suspect = false;
+    const wasSuspect = this.#silence.isSuspect;
+    this.#silence.heard(this.env.now());
+    if (!wasSuspect) return;
     this.#dropTries();
     if (this.#pipes && !this.#pipes.inbound.welcomeDue) this.#up();
   }
 
   #probe() {
     this.#ping();
-    this.#probing = true;
-    this.#askedAt = this.env.now();
+    this.#silence.probed(this.env.now());
     this.#flush();
   }
 
@@ -337,23 +326,20 @@ export class Line {
     this.#measuredAt = this.env.now();
   }
 
-  #isOwed() {
-    return this.#probing || !this.#welcomed || this.session.log.unackedBytes > 0;
+  #owesAnswer() {
+    return this.#silence.isProbing || !this.#welcomed || this.session.log.unackedBytes > 0;
   }
 
   #silentAt() {
-    if (!this.#link || this.#suspect) return Infinity;
+    if (!this.#link) return Infinity;
     const rttMs = (this.session.rttS ?? 0) * 1000;
-    const patience = Math.max(SILENCE_MS, SILENCE_ROUND_TRIPS * rttMs);
-    if (this.#askedAt !== undefined) return this.#askedAt + patience;
-    if (this.owner.isWaiting()) return this.#heardAt + patience;
-    return this.#heardAt + (this.attach.pingMs || PING_MS) + PING_TIMEOUT_MS;
+    return this.#silence.endsAtMs(rttMs, this.attach.pingMs, this.owner.isWaiting());
   }
 
   /** @param {boolean} late the page slept: the answer may be waiting behind this timer */
   #silent(late) {
-    if (this.#askedAt === undefined || late) return this.#probe();
-    this.#suspect = true;
+    if (late || !this.#silence.isOwed) return this.#probe();
+    this.#silence.isSuspect = true;
     this.#leaveUp('no answer');
     this.#try();
   }
@@ -371,7 +357,7 @@ export class Line {
       this.#link.send(message);
       this.#noteSent();
     }
-    if (this.#link && this.#isOwed()) this.#askedAt ??= this.env.now();
+    if (this.#link && this.#owesAnswer()) this.#silence.owed(this.env.now());
     this.owner.lineSent();
     this.#arm();
   }
