@@ -18,7 +18,7 @@ from twisted.python.failure import Failure
 from sockproxy import ini
 from sockproxy.backends.opening import Opening
 from sockproxy.codes import Code
-from sockproxy.core import events, frames
+from sockproxy.core import frames
 from sockproxy.core.attach import ClientAttach
 from sockproxy.core.pipe import Inbound, Outbound
 from sockproxy.core.session import Role, Session, Windows
@@ -127,7 +127,7 @@ class Page:
     server: Server
     asker: Asker = ASKER
     seed: int = 7
-    happened: list[events.Event] = field(default_factory=list)
+    happened: list[Any] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         clock = self.server.reactor.seconds

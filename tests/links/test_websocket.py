@@ -1,0 +1,240 @@
+"""Is the first frame of a link HELLO, in time and in size, and is every refusal named?"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from sockproxy.codes import Code
+from sockproxy.core import events, frames
+from sockproxy.front import Visitor
+from sockproxy.links.websocket import HELLO_MAX_BYTES, WebSocketLink, greeter
+from sockproxy.upgrade import Refusal
+from tests.memory import ORIGIN, Page, Server
+
+
+class PlainSocket:
+    """A WebSocket that remembers what was said on it."""
+
+    def __init__(self) -> None:
+        self.writable = True
+        self.sent: list[bytes] = []
+        self.ended: int | str | None = None
+
+    def send(self, data: bytes, *, text: bool = False) -> None:
+        assert self.ended is None, "said something after the end"
+        self.sent.append(data)
+
+    def close(self, code: int, reason: str = "") -> None:
+        self.ended = code
+
+    def abort(self) -> None:
+        self.ended = "abort"
+
+    def pause_reading(self) -> None:
+        raise AssertionError("a shared link is never paused")
+
+    def resume_reading(self) -> None:
+        raise AssertionError("a shared link is never paused")
+
+    def frames(self) -> list[Any]:
+        decoder = frames.Decoder(frames.MAX_SERVER_DATA_BYTES)
+        return [frames.parse(raw) for data in self.sent for raw in decoder.feed(data)]
+
+
+def visitor(origin: str | None = ORIGIN, *offered: str) -> Visitor:
+    return Visitor(origin, "gw.example", "192.0.2.1", offered)
+
+
+def link(server: Server, origin: str | None = ORIGIN) -> tuple[WebSocketLink, PlainSocket]:
+    made, socket = WebSocketLink(server.hub, visitor(origin)), PlainSocket()
+    made.opened(socket)
+    return made, socket
+
+
+def first_message(page: Page) -> bytes:
+    """Return what a page says first on a new link."""
+    _, outbound = page.attach.hello()
+    return page.core.next_message(outbound)
+
+
+def test_only_our_subprotocol_is_upgraded() -> None:
+    greet = greeter(Server().hub)
+
+    assert greet(visitor(ORIGIN, "binary")) == Refusal(
+        400, "this URL speaks the WebSocket subprotocol sockproxy.v1"
+    )
+    assert isinstance(greet(visitor(ORIGIN, "x", "sockproxy.v1")), WebSocketLink)
+
+
+def test_hello_is_answered_with_welcome_and_early_frames_count() -> None:
+    server = Server()
+    page = Page(server)
+    page.core.open("irc", 0)
+    made, socket = link(server)
+
+    made.message(first_message(page), text=False)
+
+    welcome = socket.frames()[0]
+    assert isinstance(welcome, frames.Welcome)
+    assert (welcome.link, welcome.rx) == (1, 0)
+    assert len(server.reactor.tcpClients) == 1
+    assert not server.reactor.getDelayedCalls()[1:], "only the connect attempt's timeout is left"
+
+
+@pytest.mark.parametrize("origin", ["https://evil.example", "null", None])
+def test_a_foreign_origin_is_told_which_line_is_missing(origin: str | None) -> None:
+    server = Server()
+    made, socket = link(server, origin)
+
+    refuse = socket.frames()[0]
+    assert isinstance(refuse, frames.Refuse)
+    assert refuse.code == Code.ORIGIN
+    assert "[backend]" in refuse.text or "cannot be listed" in refuse.text
+    assert socket.ended == 4035
+    made.message(first_message(Page(server)), text=False)
+    assert len(server.hub) == 0
+    assert not server.reactor.getDelayedCalls()
+
+
+@pytest.mark.parametrize(
+    ("message", "code"),
+    [
+        (b"", Code.PROTOCOL),
+        (b"\x05", Code.PROTOCOL),
+        (frames.encode(frames.Ack(0)), Code.PROTOCOL),
+        (frames.encode_data(2, b"x"), Code.PROTOCOL),
+        (b"\x05\x03abc", Code.PROTOCOL),
+        (b"\x05\x80\x01\x00\x00" + bytes(65_536), Code.TOO_BIG),
+        (
+            frames.encode(
+                frames.Hello(1, 1, 1, 0, 0, bytes(16), bytes(32), {9: bytes(HELLO_MAX_BYTES)})
+            ),
+            Code.TOO_BIG,
+        ),
+        (
+            frames.encode(frames.Hello(7, 1, 1, 0, 0, bytes(16), bytes(32))),
+            Code.VERSION,
+        ),
+    ],
+    ids=["empty", "cut", "ack", "data", "garbage", "huge body", "huge hello", "version 7"],
+)
+def test_a_link_that_does_not_begin_with_a_good_hello_is_refused(
+    message: bytes, code: Code
+) -> None:
+    server = Server()
+    made, socket = link(server)
+
+    made.message(message, text=False)
+
+    assert socket.frames()[0].code == code
+    assert socket.ended == 4000 + code
+    assert len(server.hub) == 0
+    assert not server.reactor.getDelayedCalls()
+
+
+def test_a_late_hello_is_refused() -> None:
+    server = Server()
+    _, socket = link(server)
+
+    server.reactor.advance(5)
+
+    assert socket.frames()[0].code == Code.TIMEOUT
+
+
+def test_text_is_refused_before_and_after_hello() -> None:
+    server = Server()
+    made, socket = link(server)
+    made.message(b"hello", text=True)
+    assert socket.frames()[0].code == Code.PROTOCOL
+
+    made, socket = link(server)
+    made.message(first_message(Page(server)), text=False)
+    made.message(b"hello", text=True)
+    assert isinstance(socket.frames()[-1], frames.Bye)
+    assert len(server.hub) == 0
+
+
+def test_a_newer_link_fences_the_older_one() -> None:
+    server = Server()
+    page = Page(server)
+    older, older_socket = link(server)
+    older.message(first_message(page), text=False)
+    newer, _ = link(server)
+    newer.message(first_message(page), text=False)
+
+    assert older_socket.frames()[-1] == frames.End(Code.SUPERSEDED, "a newer link took over")
+    assert older_socket.ended == 4038
+    older.message(b"anything", text=False)
+    older.closed(1006, "")
+    assert len(server.hub) == 1
+    assert newer.writable
+    assert not older.writable
+
+
+def test_a_lost_socket_leaves_the_session_waiting() -> None:
+    server = Server()
+    made, _ = link(server)
+    made.message(first_message(Page(server)), text=False)
+
+    made.closed(1006, "")
+    made.send(b"into the void")
+    made.end(Code.CLEAN, "")
+    made.abort()
+
+    assert len(server.hub) == 1
+
+
+def test_a_socket_closed_before_hello_leaves_no_timer() -> None:
+    server = Server()
+    made, _ = link(server)
+
+    made.closed(1006, "")
+    made.drained()
+
+    assert not server.reactor.getDelayedCalls()
+
+
+def test_room_again_means_more_is_sent() -> None:
+    server = Server()
+    page = Page(server)
+    page.core.open("irc", 0)
+    made, socket = link(server)
+    made.message(first_message(page), text=False)
+    backend = server.backend()
+    socket.writable = False
+    backend.protocol.dataReceived(b"waits")
+    before = len(socket.sent)
+
+    socket.writable = True
+    made.drained()
+
+    assert len(socket.sent) > before
+    assert b"waits" in socket.sent[-1]
+
+
+def test_the_cut_aborts_the_socket() -> None:
+    server = Server()
+    page = Page(server)
+    made, socket = link(server)
+    made.message(first_message(page), text=False)
+
+    assert server.hub.hold(page.attach.sid[:4].hex(), 3.0)
+
+    assert socket.ended == "abort"
+
+
+def test_a_refused_attach_says_when_to_try_again() -> None:
+    server = Server()
+    page = Page(server)
+    made, _ = link(server)
+    made.message(first_message(page), text=False)
+    server.hub.hold(page.attach.sid[:4].hex(), 3.0)
+    again, socket = link(server)
+
+    again.message(first_message(page), text=False)
+
+    refuse = socket.frames()[0]
+    assert (refuse.code, refuse.retry_ms) == (Code.BUSY, 500)
+    assert events.Refused(refuse.code, refuse.retry_ms, refuse.text).code == Code.BUSY
