@@ -218,7 +218,7 @@ export class FakeServer {
     if (kind === frames.DATA) {
       const sofar = this.received.get(stream) ?? 0;
       this.received.set(stream, sofar + body.length);
-      this.sayData(stream, body);
+      if (!this.stuck) this.sayData(stream, body);
     } else if (kind === frames.OPEN) {
       const [id, , port, host] = frames.parse({ kind, body, size });
       this.opens.push({ id, host, port });

@@ -226,6 +226,21 @@ test('a server that does not ping is asked before it is declared dead', async ()
   assert.equal(server.sockets.length, 1);
 });
 
+test('a backend that does not read is no dead link', async () => {
+  const { server, time, proxy, writer, states } = await connected();
+  server.stuck = true;
+  writer.write(new Uint8Array(3 * 2 ** 20));
+  for (let second = 0; second < 30; second += 1) {
+    server.ack();
+    await turn();
+    time.advance(second < 5 ? 10 : 1000);
+    await turn();
+  }
+  assert.ok(proxy.stats.streams[0].queuedBytes > 0, 'the write waits for credit');
+  assert.equal(server.sockets.length, 1);
+  assert.deepEqual(states, ['connecting', 'up']);
+});
+
 test('a page that slept asks before it declares death', async () => {
   const { server, time, proxy } = await connected();
   time.freeze(3_600_000);
