@@ -392,7 +392,7 @@ def tlv_int(tlvs: Tlvs, number: int, default: int) -> int:
 def first(data: bytes, max_data_bytes: int) -> Raw | None:
     """Return the first frame of `data`, None while it is not all there."""
     try:
-        return _cut(data, 0, max_data_bytes)
+        return _cut(data, 0, max_data_bytes) if data else None
     except varint.CutError:
         return None
 
