@@ -20,8 +20,12 @@ from twisted.internet.task import deferLater
 from twisted.logger import LogEvent, globalLogPublisher
 from twisted.python.failure import Failure
 
+# The same examples in each run; `--hypothesis-profile=long` draws many new ones.
 settings.register_profile(
     "default", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.register_profile(
+    "long", settings.get_profile("default"), derandomize=False, max_examples=2_500
 )
 settings.load_profile("default")
 
