@@ -26,7 +26,7 @@ const CREATE_WITHIN_MS = 30_000;
 const GRACE_MS = 60_000;
 const RESTART_JITTER_MS = 500;
 const STABLE_MS = 5000;
-const MEASURE_MS = 5000;
+const MEASURE_MS = 1000;
 
 /** Refusals after which another try may still succeed. @type {number[]} */
 const PASSING = [Code.STALE_LINK, Code.BUSY, Code.RESTART];
