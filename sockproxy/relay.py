@@ -13,9 +13,6 @@ whoever leaves sets a deadline, after which the connection is aborted.
 
 from __future__ import annotations
 
-import fcntl
-import sys
-import termios
 from typing import Any
 from typing import Protocol as Shape
 
@@ -29,6 +26,7 @@ from twisted.internet.interfaces import (
     IHandshakeListener,
     IPushProducer,
     IReactorTime,
+    ITCPTransport,
 )
 from twisted.internet.protocol import connectionDone
 from twisted.logger import Logger
@@ -37,11 +35,13 @@ from zope.interface import implementer
 
 from sockproxy.backends.opening import Backend, OpenFailed, Opening
 from sockproxy.codes import Code
+from sockproxy.kernel import has_kernel, unsent_bytes
 from sockproxy.policy.access import Allow
 from sockproxy.settings import TcpTarget
 
 CLOSE_LINGER_S = 5.0
 LOOK_S = 0.1
+LOOKS = 2
 
 
 class Page(Shape):
@@ -142,15 +142,19 @@ class Relay:
 
     def write(self, data: bytes) -> None:
         """Send to the backend; the page's credit bounds what waits for the connection."""
+        if self._over:
+            return
         if self._transport is not None:
             self._send(data)
         elif self._backend_gone:
             self._end(Code.BACKEND_RESET, f"{self._allow.name}: closed while the page wrote")
-        elif not self._over:
+        else:
             self._pending.append(data)
 
     def write_eof(self) -> None:
         """Half-close after the last byte."""
+        if self._over or self._page_done:
+            return
         self._page_done = True
         if self._backend_gone:
             self._end(Code.CLEAN, "")
@@ -179,8 +183,7 @@ class Relay:
             self._transport.abortConnection()
         elif self._connecting is not None:
             self._connecting.cancel()
-        if not self._over:
-            self._end(code, text)
+        self._end(code, text)
 
     def finish(self) -> None:
         """The page is gone: give the backend what was taken, then leave within 5 s.
@@ -195,11 +198,9 @@ class Relay:
             return
         self._deadline = self._clock.callLater(CLOSE_LINGER_S, self._abort)
         self.resume()
-        if self._page_done:
-            self._transport.loseConnection()
-        else:
+        if not self._page_done:
             self._last_word = (Code.ABORTED, "the page is gone")
-            self._abort_when_sent()
+        self._leave_when_sent(LOOKS)
 
     # From the backend.
 
@@ -248,6 +249,9 @@ class Relay:
         transport: Any = self._backend.transport
         self._transport = transport
         transport.registerProducer(self._backend, True)
+        if ITCPTransport.providedBy(transport):
+            transport.setTcpNoDelay(True)
+            transport.setTcpKeepAlive(True)
         self.page.opened(_address(transport.getPeer()), _address(transport.getHost()))
         pending, self._pending = self._pending, []
         for data in pending:
@@ -279,6 +283,7 @@ class Relay:
     def _half_close(self, transport: Any) -> None:
         """Send FIN, or TLS's close alert, behind what was written; reading goes on."""
         transport.unregisterProducer()
+        self._full = False
         if self._tls:
             transport.loseConnection()
         else:
@@ -288,13 +293,22 @@ class Relay:
         if self._backend_done and self._told_backend and self._transport is not None:
             self._transport.loseConnection()
 
-    def _abort_when_sent(self) -> None:
-        """Wait until the kernel has sent all, since an abort throws away what it holds."""
+    def _leave_when_sent(self, looks: int) -> None:
+        """Wait until the backend's kernel has all.
+
+        An abort throws away what ours still holds, and so does a close while bytes of the
+        backend lie unread. One look is not enough: what was just written may not have come
+        to the kernel yet.
+        """
         transport = self._transport
         if transport is None:
             return
-        if self._full or unsent_bytes(transport):
-            self._look = self._clock.callLater(LOOK_S, self._abort_when_sent)
+        sent = not self._full and not unsent_bytes(transport)
+        looks = looks - 1 if sent else LOOKS
+        if looks and has_kernel(transport):
+            self._look = self._clock.callLater(LOOK_S, self._leave_when_sent, looks)
+        elif self._page_done:
+            transport.loseConnection()
         else:
             transport.abortConnection()
 
@@ -304,21 +318,14 @@ class Relay:
             self._transport.abortConnection()
 
     def _end(self, code: Code, text: str) -> None:
+        if self._over:
+            return
         self._over = True
         self._pending.clear()
         for timer in (self._deadline, self._look):
             if timer is not None and timer.active():
                 timer.cancel()
         self.page.closed(code, text)
-
-
-def unsent_bytes(transport: Any) -> int:
-    """Return how much of what was written the peer's kernel has not acknowledged."""
-    try:
-        answer = fcntl.ioctl(transport.getHandle(), termios.TIOCOUTQ, bytes(4))
-    except (AttributeError, OSError):
-        return 0
-    return int.from_bytes(answer, sys.byteorder)
 
 
 def _address(address: IAddress | None) -> tuple[str, int]:
