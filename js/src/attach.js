@@ -20,7 +20,6 @@ export class ClientAttach {
   known = false;
   lingerS = 0;
   pingMs = 0;
-  streams = 0;
   /** @type {Outbound | undefined} */
   #out;
   #secret;
@@ -62,7 +61,6 @@ export class ClientAttach {
     this.known = true;
     this.lingerS = frames.tlvInt(tlvs, Code.WELCOME_LINGER_S, this.lingerS);
     this.pingMs = frames.tlvInt(tlvs, Code.WELCOME_PING_MS, this.pingMs);
-    this.streams = frames.tlvInt(tlvs, Code.WELCOME_STREAMS, this.streams);
     const { log } = session;
     log.limit(frames.tlvInt(tlvs, Code.WELCOME_SESSION_WINDOW_UP, log.windowMax));
     session.start(frames.tlvInt(tlvs, Code.WELCOME_STREAM_WINDOW, session.initialCredit));

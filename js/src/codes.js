@@ -44,6 +44,5 @@ export const WELCOME_STREAM_WINDOW = 2;
 export const WELCOME_SESSION_WINDOW_UP = 3;
 export const WELCOME_PING_MS = 6;
 export const WELCOME_LINGER_S = 7;
-export const WELCOME_STREAMS = 8;
 export const OPEN_NO_DELAY = 1;
 export const OPEN_KEEP_ALIVE_MS = 2;
