@@ -17,8 +17,9 @@ import pytest_twisted
 from hypothesis import HealthCheck, settings
 from twisted.internet import reactor as global_reactor
 from twisted.internet.task import deferLater
-from twisted.logger import LogEvent, globalLogPublisher
+from twisted.logger import ILogObserver, LogEvent, globalLogPublisher
 from twisted.python.failure import Failure
+from zope.interface import implementer
 
 # The same examples in each run; `--hypothesis-profile=long` draws many new ones.
 settings.register_profile(
@@ -34,6 +35,7 @@ SETTLE_TURNS = 50
 TURN_S = 0.01
 
 
+@implementer(ILogObserver)
 class LoggedErrors:
     """The errors that were logged since the test began."""
 
