@@ -16,7 +16,7 @@ _HOST = rf"(?:{_LABEL}\.)*{_LABEL}|\[[0-9a-f:.]+\]"
 _PORT = r"[1-9][0-9]{0,4}"
 _EXACT = re.compile(rf"https?://(?:{_HOST})(?::(?P<port>{_PORT}))?", re.ASCII)
 _WILDCARD = re.compile(
-    rf"(?P<scheme>https?)://\*\.(?P<host>{_LABEL}(?:\.{_LABEL})*)(?P<port>:{_PORT})?", re.ASCII
+    rf"(?P<scheme>https?)://\*\.(?P<host>{_LABEL}(?:\.{_LABEL})*)(?::(?P<port>{_PORT}))?", re.ASCII
 )
 _ANY_PORT = re.compile(r"(?P<page>https?://(?:localhost|127\.0\.0\.1|\[::1\])):\*", re.ASCII)
 _ONE_LABEL = re.compile(_LABEL, re.ASCII)
@@ -28,9 +28,9 @@ def problem(rule: str) -> str | None:
     """Return what is wrong with a rule and what to write instead, None where it is right."""
     if rule == "*":
         return "would let every page in; list the origins, such as https://app.example"
-    if _ANY_PORT.fullmatch(rule) or _WILDCARD.fullmatch(rule):
+    if _ANY_PORT.fullmatch(rule):
         return None
-    match = _EXACT.fullmatch(rule)
+    match = _EXACT.fullmatch(rule) or _WILDCARD.fullmatch(rule)
     if match is None:
         return f"{rule!r} is no origin; write https://host or https://host:port, no path"
     if match["port"] and int(match["port"]) > MAX_PORT:
@@ -58,7 +58,8 @@ def _matches(origin: str, rule: str) -> bool:
     match = _WILDCARD.fullmatch(rule)
     if match is None:
         return False
-    head, tail = f"{match['scheme']}://", f".{match['host']}{match['port'] or ''}"
+    port = f":{match['port']}" if match["port"] else ""
+    head, tail = f"{match['scheme']}://", f".{match['host']}{port}"
     if not (origin.startswith(head) and origin.endswith(tail)):
         return False
     return _ONE_LABEL.fullmatch(origin[len(head) : len(origin) - len(tail)]) is not None
