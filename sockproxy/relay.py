@@ -124,7 +124,7 @@ class Relay:
         self._unconsumed = 0
         self._paused = False
         # The two halves: what each side has said last.
-        self._page_done = False
+        self.page_done = False
         self._backend_done = False
         self._backend_gone = False
         self._told_backend = False
@@ -153,9 +153,9 @@ class Relay:
 
     def write_eof(self) -> None:
         """Half-close after the last byte."""
-        if self._over or self._page_done:
+        if self._over or self.page_done:
             return
-        self._page_done = True
+        self.page_done = True
         if self._backend_gone:
             self._end(Code.CLEAN, "")
         elif self._transport is not None:
@@ -198,7 +198,7 @@ class Relay:
             return
         self._deadline = self._clock.callLater(CLOSE_LINGER_S, self._abort)
         self.resume()
-        if not self._page_done:
+        if not self.page_done:
             self._last_word = (Code.ABORTED, "the page is gone")
         self._leave_when_sent(LOOKS)
 
@@ -239,7 +239,7 @@ class Relay:
             if not self._backend_done:
                 self._backend_done = True
                 self.page.eof()
-            if self._page_done:
+            if self.page_done:
                 self._end(Code.CLEAN, "")
 
     # Inside.
@@ -258,7 +258,7 @@ class Relay:
             self.write(data)
         if self._transport is not None and self._paused:
             self._transport.pauseProducing()
-        if self._page_done and self._transport is not None:
+        if self.page_done and self._transport is not None:
             self._half_close(self._transport)
 
     def _not_opened(self, failure: Failure) -> None:
@@ -307,7 +307,7 @@ class Relay:
         looks = looks - 1 if sent else LOOKS
         if looks and has_kernel(transport):
             self._look = self._clock.callLater(LOOK_S, self._leave_when_sent, looks)
-        elif self._page_done:
+        elif self.page_done:
             transport.loseConnection()
         else:
             transport.abortConnection()

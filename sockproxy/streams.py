@@ -16,7 +16,6 @@ from sockproxy.backends.opening import Opening
 from sockproxy.codes import Code
 from sockproxy.core import events
 from sockproxy.core.session import Session
-from sockproxy.core.stream import State
 from sockproxy.policy.access import Allow, Asker, Deny, Policy
 from sockproxy.policy.limits import TokenBucket
 from sockproxy.policy.target import BadTarget, parse
@@ -139,7 +138,7 @@ class Streams:
     def _finish_unread(self, stream: int, relay: Relay) -> None:
         """Nobody writes and nobody reads: the backend gets its last bytes and a FIN."""
         state = self.core.streams.get(stream)
-        if state is not None and state.unread and state.up is State.EOF:
+        if state is not None and state.unread and relay.page_done:
             relay.finish()
 
     def data(self, stream: int, data: bytes) -> None:

@@ -271,3 +271,17 @@ def test_a_killed_session_aborts_its_backends() -> None:
     backend.protocol.dataReceived(b"nobody listens")
 
     assert backend.aborted
+
+
+def test_reader_and_writer_leaving_at_once_is_an_orderly_end() -> None:
+    page, stream, backend = connected(Server())
+    page.core.write(stream, b"QUIT\r\n")
+    page.core.stop(stream)
+    page.core.write_eof(stream)
+
+    page.exchange()
+
+    assert backend.value() == b"QUIT\r\n"
+    assert backend.half_closed
+    assert not backend.aborted
+    assert page.happened[-1] == events.StreamClosed(stream, Code.CLEAN, "", 6)

@@ -93,7 +93,9 @@ def _numbered(session: Session, raw: frames.Raw) -> None:
 def _find(session: Session, stream_id: int) -> Stream | None:
     """Return a live stream, None for one that has ended. Raises for one that never was."""
     stream = session.streams.get(stream_id)
-    if stream is None and (session.up or stream_id % 2 or stream_id > session.highest_id):
+    unheard = stream is not None and session.up and not stream.open_numbered
+    never = stream is None and (session.up or stream_id % 2 or stream_id > session.highest_id)
+    if unheard or never:
         raise PeerError(Code.PROTOCOL, f"stream {stream_id} was never opened")
     return stream
 

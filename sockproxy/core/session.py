@@ -139,11 +139,11 @@ class Session:
 
     def receive_message(self, pipe: Inbound, data: bytes) -> list[Event]:
         """`receive` for a WebSocket, whose messages hold whole frames."""
-        events = self.receive(pipe, data)
+        inward.receive(self, pipe, data)
         if pipe.decoder.pending_bytes:
             cut = pipe.decoder.pending_bytes
             raise PeerError(Code.PROTOCOL, f"message ends inside a frame, after {cut} bytes of it")
-        return events
+        return self.take_events()
 
     def next_message(self, pipe: Outbound, room: int = MESSAGE_BYTES) -> bytes:
         """Return what to send now, about `room` bytes, or nothing."""

@@ -1,0 +1,365 @@
+"""Is only what was allowed connected to, once resolved and with every address looked at?"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_twisted
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+from twisted.internet import ssl
+from twisted.internet.address import IPv4Address, IPv6Address
+from twisted.internet.error import ConnectError, ConnectionRefusedError, NoRouteError
+from twisted.internet.interfaces import IHostnameResolver, IHostResolution, IResolutionReceiver
+from twisted.internet.protocol import Protocol, ServerFactory
+from twisted.internet.testing import MemoryReactorClock
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from sockproxy.backends.opening import ADDRESSES_TRIED, OpenFailed, Opening
+from sockproxy.codes import Code
+from sockproxy.policy.access import Allow
+from sockproxy.relay import Relay
+from sockproxy.settings import Target, TcpTarget, Tls, UnixTarget
+from tests import loopback
+from tests.test_relay import PlainPage
+
+
+def allow(target: Target, **changes: Any) -> Allow:
+    options: dict[str, Any] = {
+        "name": "there",
+        "target": target,
+        "rule": "[backend there]",
+        "chosen_by_page": False,
+        "connect_timeout_s": 10.0,
+        "dns_timeout_s": 5.0,
+        "reveal_address": False,
+        "detail": True,
+    }
+    return Allow(**options | changes)
+
+
+@implementer(IHostResolution)
+@dataclass
+class Looking:
+    name: str
+    cancelled: bool = False
+
+    def cancel(self) -> None:
+        self.cancelled = True
+
+
+@implementer(IHostnameResolver)
+class Names:
+    """A resolver that answers what a test says, or nothing at all."""
+
+    def __init__(self, answers: Sequence[str] | None) -> None:
+        self.answers = answers
+        self.asked: list[str] = []
+        self.looking: Looking | None = None
+
+    def resolveHostName(
+        self,
+        resolutionReceiver: IResolutionReceiver,
+        hostName: str,
+        portNumber: int = 0,
+        addressTypes: Any = None,
+        transportSemantics: str = "TCP",
+    ) -> IHostResolution:
+        self.asked.append(hostName)
+        self.looking = Looking(hostName)
+        resolutionReceiver.resolutionBegan(self.looking)
+        if self.answers is not None:
+            for answer in self.answers:
+                kind = IPv6Address if ":" in answer else IPv4Address
+                resolutionReceiver.addressResolved(kind("TCP", answer, 0))
+            resolutionReceiver.resolutionComplete()
+        return self.looking
+
+
+def opened(names: Names, permission: Allow) -> tuple[Any, PlainPage, Relay]:
+    reactor: Any = MemoryReactorClock()
+    page = PlainPage()
+    relay = Relay(page, Opening(reactor, names), permission, reactor)
+    relay.start()
+    return reactor, page, relay
+
+
+def test_a_literal_is_never_looked_up() -> None:
+    names = Names([])
+    reactor, _, _ = opened(names, allow(TcpTarget(host="127.0.0.1", port=6667)))
+
+    assert names.asked == []
+    assert reactor.tcpClients[0][:2] == ("127.0.0.1", 6667)
+
+
+def test_a_name_is_looked_up_once_and_the_literal_connected_to() -> None:
+    names = Names(["192.0.2.7"])
+    reactor, _, _ = opened(names, allow(TcpTarget(host="irc.example.org", port=6667)))
+
+    assert names.asked == ["irc.example.org"]
+    assert reactor.tcpClients[0][:2] == ("192.0.2.7", 6667)
+
+
+def test_the_next_address_is_tried_where_one_refuses() -> None:
+    names = Names(["192.0.2.7", "2001:db8::7"])
+    reactor, page, _ = opened(names, allow(TcpTarget(host="irc.example.org", port=6667)))
+
+    reactor.tcpClients[0][2].clientConnectionFailed(None, Failure(ConnectionRefusedError()))
+    assert reactor.tcpClients[1][:2] == ("2001:db8::7", 6667)
+    reactor.tcpClients[1][2].clientConnectionFailed(None, Failure(NoRouteError()))
+
+    assert page.told == [Code.UNREACHABLE]
+
+
+def test_only_so_many_addresses_are_tried() -> None:
+    names = Names([f"192.0.2.{n}" for n in range(1, 100)])
+    reactor, page, _ = opened(names, allow(TcpTarget(host="irc.example.org", port=6667)))
+
+    for number in range(ADDRESSES_TRIED):
+        reactor.tcpClients[number][2].clientConnectionFailed(None, Failure(ConnectError()))
+
+    assert len(reactor.tcpClients) == ADDRESSES_TRIED
+    assert page.told == [Code.UNREACHABLE]
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [["10.0.0.1"], ["192.0.2.7", "127.0.0.1"], ["::1"], ["::ffff:127.0.0.1"], ["203.0.113.1"]],
+)
+def test_one_special_address_refuses_a_name_that_a_page_chose(answers: list[str]) -> None:
+    permission = allow(TcpTarget(host="irc.example.org", port=6667), chosen_by_page=True)
+    reactor, page, _ = opened(Names(answers), permission)
+
+    assert page.told == [Code.DENIED]
+    assert not reactor.tcpClients
+
+
+def test_an_operators_name_may_be_private_but_never_metadata() -> None:
+    target = TcpTarget(host="irc.internal", port=6667)
+
+    reactor, _, _ = opened(Names(["10.0.0.1"]), allow(target))
+    assert reactor.tcpClients[0][0] == "10.0.0.1"
+
+    reactor, page, _ = opened(Names(["10.0.0.1", "169.254.169.254"]), allow(target))
+    assert page.told == [Code.DENIED]
+    assert not reactor.tcpClients
+
+
+def test_a_name_without_an_address_is_not_found() -> None:
+    _, page, _ = opened(Names([]), allow(TcpTarget(host="irc.example.org", port=6667)))
+
+    assert page.told == [Code.NAME_NOT_FOUND]
+
+
+def test_a_resolver_without_an_answer_times_out_and_is_cancelled() -> None:
+    names = Names(None)
+    reactor, page, _ = opened(names, allow(TcpTarget(host="irc.example.org", port=6667)))
+
+    reactor.advance(5.1)
+
+    assert page.told == [Code.CONNECT_TIMEOUT]
+    assert names.looking is not None
+    assert names.looking.cancelled
+    assert not reactor.getDelayedCalls()
+
+
+def test_a_page_that_leaves_cancels_the_look_up() -> None:
+    names = Names(None)
+    reactor, page, relay = opened(names, allow(TcpTarget(host="irc.example.org", port=6667)))
+
+    relay.reset(Code.ABORTED, "gone")
+
+    assert page.told == [Code.ABORTED]
+    assert not reactor.getDelayedCalls()
+
+
+def test_where_no_detail_is_told_every_failure_looks_the_same() -> None:
+    texts = set()
+    for answers in ([], ["127.0.0.1"]):
+        permission = allow(
+            TcpTarget(host="irc.example.org", port=6667), chosen_by_page=True, detail=False
+        )
+        _, page, _ = opened(Names(answers), permission)
+        texts.add(tuple(page.told))
+
+    assert texts == {(Code.DENIED,)}
+
+
+@dataclass
+class Authority:
+    """A certificate authority for a test, and what it signed."""
+
+    folder: Path
+
+    def __post_init__(self) -> None:
+        self._key = ec.generate_private_key(ec.SECP256R1())
+        self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "test authority")])
+        certificate = self._certificate(self._name, self._key, None)
+        self.file = str(self.folder / "ca.pem")
+        Path(self.file).write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+
+    def _certificate(self, name: x509.Name, key: Any, host: str | None) -> x509.Certificate:
+        now = datetime.now(UTC)
+        builder = (
+            x509.CertificateBuilder()
+            .subject_name(name)
+            .issuer_name(self._name)
+            .public_key(key.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - timedelta(days=1))
+            .not_valid_after(now + timedelta(days=1))
+            .add_extension(x509.BasicConstraints(ca=host is None, path_length=None), True)
+        )
+        if host is not None:
+            names = x509.SubjectAlternativeName([x509.DNSName(host)])
+            builder = builder.add_extension(names, False)
+        return builder.sign(self._key, hashes.SHA256())
+
+    def server(self, host: str) -> Any:
+        """Return a server context with a certificate for `host`."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, host)])
+        pem = self._certificate(name, key, host).public_bytes(serialization.Encoding.PEM)
+        pem += key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+        return ssl.PrivateCertificate.loadPEM(pem).options()
+
+
+class Echo(Protocol):
+    def dataReceived(self, data: bytes) -> None:
+        assert self.transport is not None
+        self.transport.write(data)
+
+
+@asynccontextmanager
+async def tls_backend(context: Any) -> AsyncIterator[int]:
+    factory = ServerFactory.forProtocol(Echo)
+    factory.noisy = False
+    port = loopback.reactor.listenSSL(0, factory, context, interface="127.0.0.1")
+    try:
+        yield port.getHost().port
+    finally:
+        await port.stopListening()
+
+
+async def talk(target: Target, names: Names | None = None) -> PlainPage:
+    """Open a target for real, echo a word, half-close, and wait for the end."""
+    page = PlainPage()
+    opening = Opening(loopback.reactor, names or Names(["127.0.0.1"]))
+    relay = Relay(page, opening, allow(target), loopback.reactor)
+    relay.start()
+    relay.write(b"hello")
+    await loopback.settle(lambda: b"hello" in page.told or isinstance(page.told[-1:], Code))
+    relay.write_eof()
+    await loopback.settle(lambda: isinstance(page.told[-1], Code))
+    return page
+
+
+async def failed(target: Target) -> list[Any]:
+    page = PlainPage()
+    opening = Opening(loopback.reactor, Names(["127.0.0.1"]))
+    Relay(page, opening, allow(target), loopback.reactor).start()
+    await loopback.settle(lambda: bool(page.told))
+    return page.told
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_tls_backend_is_verified_and_carries_bytes(tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    async with tls_backend(authority.server("irc.example.org")) as port:
+        tls = Tls(server_name="irc.example.org", ca_file=authority.file)
+        page = await talk(TcpTarget(host="irc.example.org", port=port, tls=tls))
+
+    assert page.told == ["opened", b"hello", "eof", Code.CLEAN]
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_tls_backend_of_another_name_is_refused(tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    async with tls_backend(authority.server("other.example.org")) as port:
+        tls = Tls(server_name="irc.example.org", ca_file=authority.file)
+        target = TcpTarget(host="irc.example.org", port=port, tls=tls)
+
+        assert await failed(target) == [Code.BACKEND_TLS]
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_tls_backend_that_nobody_vouches_for_is_refused(tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    async with tls_backend(authority.server("irc.example.org")) as port:
+        tls = Tls(server_name="irc.example.org")
+        target = TcpTarget(host="irc.example.org", port=port, tls=tls)
+
+        assert await failed(target) == [Code.BACKEND_TLS]
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_unix_backend_carries_bytes(tmp_path: Path) -> None:
+    path = str(tmp_path / "backend.sock")
+    factory = ServerFactory.forProtocol(Echo)
+    factory.noisy = False
+    port = loopback.reactor.listenUNIX(path, factory)
+    try:
+        page = await talk(UnixTarget(path=path))
+    finally:
+        await port.stopListening()
+
+    assert page.told == ["opened", b"hello", "eof", Code.CLEAN]
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_unix_backend_that_is_not_there_is_unreachable(tmp_path: Path) -> None:
+    assert await failed(UnixTarget(path=str(tmp_path / "nobody"))) == [Code.UNREACHABLE]
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_closed_port_is_refused() -> None:
+    async with loopback.backend(Echo) as port:
+        closed = port
+
+    assert await failed(TcpTarget(host="127.0.0.1", port=closed)) == [Code.REFUSED]
+
+
+@pytest_twisted.ensureDeferred
+async def test_an_upload_that_is_finished_halfway_is_delivered_and_reset() -> None:
+    seen: list[Any] = []
+
+    class Sink(Protocol):
+        def dataReceived(self, data: bytes) -> None:
+            seen.append(data)
+
+        def connectionLost(self, reason: Any = None) -> None:
+            seen.append(reason.type.__name__)
+
+    data = os.urandom(300_000)
+    async with loopback.backend(Sink) as port:
+        page = PlainPage()
+        opening = Opening(loopback.reactor, Names([]))
+        target = TcpTarget(host="127.0.0.1", port=port)
+        relay = Relay(page, opening, allow(target), loopback.reactor)
+        relay.start()
+        await loopback.settle(lambda: "opened" in page.told)
+        relay.write(data)
+        relay.finish()
+        await loopback.settle(lambda: bool(seen) and isinstance(seen[-1], str))
+
+    assert b"".join(seen[:-1]) == data
+    assert seen[-1] == "ConnectionLost", "an upload that was cut off must not look complete"
+
+
+def test_the_fault_names_code_and_text() -> None:
+    fault = OpenFailed(Code.REFUSED, "there: connection refused")
+    assert (fault.code, str(fault)) == (Code.REFUSED, "there: connection refused")
