@@ -305,7 +305,7 @@ class Relay:
             return
         sent = not self._full and not unsent_bytes(transport)
         looks = looks - 1 if sent else LOOKS
-        if looks and has_kernel(transport):
+        if self._full or (looks and has_kernel(transport)):
             self._look = self._clock.callLater(LOOK_S, self._leave_when_sent, looks)
         elif self.page_done:
             transport.loseConnection()

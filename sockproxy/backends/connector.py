@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from OpenSSL import SSL
 from twisted.internet import ssl
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import (
@@ -106,8 +105,3 @@ def _certificate(tls: Tls) -> ssl.PrivateCertificate | None:
         pem += b"\n" + file.read()
     certificate: ssl.PrivateCertificate = ssl.PrivateCertificate.loadPEM(pem)
     return certificate
-
-
-def is_tls_fault(reason: BaseException | None) -> bool:
-    """Whether a connection ended because its TLS was not to our liking, or to theirs."""
-    return isinstance(reason, SSL.Error)

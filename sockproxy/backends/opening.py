@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from twisted.internet import error
-from twisted.internet.defer import Deferred, TimeoutError
+from twisted.internet.defer import CancelledError, Deferred, TimeoutError
 from twisted.internet.interfaces import IAddress, IHostnameResolver, IStreamClientEndpoint
 from twisted.internet.protocol import Factory, Protocol
 from twisted.python.failure import Failure
@@ -84,7 +84,7 @@ class Opening:
             except error.ConnectError as fault:
                 last = fault
             else:
-                await backend.ready
+                await _ready(backend, allow)
                 return
         raise last
 
@@ -102,10 +102,27 @@ class Opening:
             reason = denied(address, chosen_by_page=allow.chosen_by_page)
             if reason is not None:
                 raise OpenFailed(Code.DENIED, reason)
+        tried = found[:ADDRESSES_TRIED]
         return [
-            connector.tcp_endpoint(self._reactor, address, target, allow.connect_timeout_s)
-            for address in found[:ADDRESSES_TRIED]
+            connector.tcp_endpoint(
+                self._reactor, address, target, allow.connect_timeout_s / len(tried)
+            )
+            for address in tried
         ]
+
+
+async def _ready(backend: Backend, allow: Allow) -> None:
+    """Wait for the handshake; a connection that nobody will use is not left open."""
+
+    def give_up(failure: Failure) -> Failure:
+        if failure.check(CancelledError):
+            transport: Any = backend.transport
+            transport.abortConnection()
+            return failure
+        text = f"{allow.name}: its TLS cannot be trusted or understood"
+        raise OpenFailed(Code.BACKEND_TLS, text) from failure.value
+
+    await backend.ready.addErrback(give_up)
 
 
 def explained(allow: Allow, fault: BaseException | None) -> OpenFailed:
@@ -124,7 +141,5 @@ def _name(allow: Allow, fault: BaseException | None) -> tuple[Code, str]:
             return Code.CONNECT_TIMEOUT, f"{name}: no answer within the connect timeout"
         case error.ConnectionRefusedError():
             return Code.REFUSED, f"{name}: connection refused"
-        case _ if connector.is_tls_fault(fault):
-            return Code.BACKEND_TLS, f"{name}: its TLS cannot be trusted or understood"
         case _:
             return Code.UNREACHABLE, f"{name}: unreachable"
