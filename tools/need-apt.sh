@@ -6,7 +6,7 @@ for package in $(cat "$(dirname "$0")/../tests/apt.txt"); do
     dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'install ok installed' ||
         missing="$missing $package"
 done
-command -v node >/dev/null || missing="$missing nodejs npm"
+python3 -c 'import venv, ensurepip' 2>/dev/null || missing="$missing python3-venv"
 [ -z "$missing" ] && exit 0
 if [ "$(id -u)" != 0 ]; then
     echo "the tests need these packages first:" >&2
