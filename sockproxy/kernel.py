@@ -51,8 +51,11 @@ def has_kernel(transport: Any) -> bool:
 
 
 def _socket(transport: Any) -> socket.socket | None:
-    """Return the socket under a transport, under TLS too; None for one in memory."""
+    """Return the socket under a transport, under TLS too, or None without one."""
     while isinstance(transport, ProtocolWrapper):
         transport = transport.transport
-    handle = transport.getHandle() if hasattr(transport, "getHandle") else None
-    return handle if isinstance(handle, socket.socket) and handle.fileno() >= 0 else None
+    try:
+        handle = transport.getHandle()
+    except AttributeError:  # in memory, or closed already
+        return None
+    return handle if isinstance(handle, socket.socket) else None

@@ -11,16 +11,17 @@ the wire ends in its `closed`, once.
 from __future__ import annotations
 
 import re
-import socket as sockets
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerProtocol
 from autobahn.websocket.protocol import WebSocketProtocol
-from twisted.internet.interfaces import IPushProducer
+from twisted.internet.interfaces import IDelayedCall, IPushProducer
+from twisted.internet.protocol import connectionDone
 from twisted.logger import Logger
 from twisted.protocols.policies import ProtocolWrapper
+from twisted.python.failure import Failure
 from twisted.web import http
 from twisted.web.http import Request
 from twisted.web.resource import Resource
@@ -28,15 +29,17 @@ from twisted.web.server import NOT_DONE_YET
 from zope.interface import implementer
 
 from sockproxy.front import BadHead, Visitor, all_headers, one_header, visitor
+from sockproxy.kernel import limit_unsent, unsent_bytes
 
 MESSAGE_MAX_BYTES = 256 * 1024
-SEND_BUFFER_BYTES = 128 * 1024
 CLOSE_TIMEOUT_S = 2
+SLOW_CLOSE_TIMEOUTS = 15
 CLOSE_REASON_MAX_BYTES = 123
 PING_S = 25
 PING_TIMEOUT_S = 15
 UPGRADE_REQUIRED = 426
 INTERNAL_ERROR = 1011
+NO_CODE = 1005
 ABNORMAL = 1006
 
 _KEY = re.compile(r"[A-Za-z0-9+/]{22}==", re.ASCII)
@@ -53,7 +56,11 @@ class Socket(Protocol):
         """Send one message."""
 
     def close(self, code: int, reason: str = "") -> None:
-        """Send what waits and a close frame; the connection ends within 2 s."""
+        """Send what waits and a close frame, then end the connection.
+
+        A browser that does not answer within 2 s is cut; within 30 s while it still takes
+        what was sent before, or while reading is paused.
+        """
 
     def abort(self) -> None:
         """Cut the connection."""
@@ -81,7 +88,11 @@ class Peer(Protocol):
         """The socket is writable again."""
 
     def closed(self, code: int, reason: str) -> None:
-        """The connection is gone; exactly once, last."""
+        """The connection is gone: exactly once, last.
+
+        The code is the browser's, 1005 where it gave none, 1006 where it was cut off or
+        broke the protocol.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +152,7 @@ class SocketFactory(WebSocketServerFactory):  # type: ignore[misc]  # autobahn i
         channel.transport = None
         channel.setTimeout(None)
         transport.unregisterProducer()
-        _limit_send_buffer(transport)
+        limit_unsent(transport)
         connection = Connection(peer)
         connection.factory = self
         _give(transport, connection)
@@ -196,13 +207,6 @@ def _handshake(key: str, subprotocol: str | None) -> bytes:
     return "\r\n".join([*lines, "", ""]).encode("ascii")
 
 
-def _limit_send_buffer(transport: Any) -> None:
-    """Keep the kernel from hiding megabytes that no control frame could overtake."""
-    handle = transport.getHandle() if hasattr(transport, "getHandle") else None
-    if isinstance(handle, sockets.socket):
-        handle.setsockopt(sockets.SOL_SOCKET, sockets.SO_SNDBUF, SEND_BUFFER_BYTES)
-
-
 def _give(transport: Any, connection: Connection) -> None:
     """Let `connection` have what the transport receives."""
     if isinstance(transport, ProtocolWrapper):
@@ -218,12 +222,16 @@ class Connection(WebSocketServerProtocol):  # type: ignore[misc]  # autobahn is 
     """A WebSocket on autobahn's wire; the `Socket` of its peer."""
 
     failures = Logger()
+    closeHandshakeTimeoutCall: IDelayedCall | None
 
     def __init__(self, peer: Peer) -> None:
         super().__init__()
         self._peer = peer
         self._full = False
+        self._held = False
         self._told = False
+        self._timeouts_left = SLOW_CLOSE_TIMEOUTS
+        self._linger: IDelayedCall | None = None
 
     # Towards the peer. Its faults are ours: logged once, and the browser is told.
 
@@ -249,7 +257,9 @@ class Connection(WebSocketServerProtocol):  # type: ignore[misc]  # autobahn is 
     def onClose(self, wasClean: bool, code: int | None, reason: str | None) -> None:
         if not self._told:
             self._told = True
-            self._tell(self._peer.closed, ABNORMAL if code is None else code, reason or "")
+            if self.failedByMe:
+                code = ABNORMAL
+            self._tell(self._peer.closed, NO_CODE if code is None else code, reason or "")
 
     # As a socket.
 
@@ -271,9 +281,11 @@ class Connection(WebSocketServerProtocol):  # type: ignore[misc]  # autobahn is 
         self.transport.abortConnection()
 
     def pause_reading(self) -> None:
+        self._held = True
         self.transport.pauseProducing()
 
     def resume_reading(self) -> None:
+        self._held = False
         self.transport.resumeProducing()
 
     # As the producer of its transport.
@@ -287,6 +299,48 @@ class Connection(WebSocketServerProtocol):  # type: ignore[misc]  # autobahn is 
 
     def stopProducing(self) -> None:
         """The connection ends; `onClose` says the rest."""
+
+    # As autobahn's, where its timers are too quick.
+
+    def onAutoPingTimeout(self) -> None:
+        """Give up a browser that did not answer, unless it is we who do not listen."""
+        if not self._held:
+            super().onAutoPingTimeout()
+            return
+        self.autoPingTimeoutCall = None
+        self._sendAutoPing()
+
+    def onCloseHandshakeTimeout(self) -> None:
+        """Give up a browser that did not answer, unless it could not, or we do not listen."""
+        self._timeouts_left -= 1
+        if self._timeouts_left and (self._held or unsent_bytes(self.transport)):
+            self.closeHandshakeTimeoutCall = self._later(self.onCloseHandshakeTimeout)
+        else:
+            super().onCloseHandshakeTimeout()
+
+    def dropConnection(self, abort: bool = False) -> None:
+        """End the connection: by a FIN where both have said close, but not for ever."""
+        graceful = self.wasClean or not abort
+        super().dropConnection(abort=not graceful)
+        if graceful and self._linger is None:
+            self._linger = self._later(self._cut)
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """Leave no timer behind, which autobahn does."""
+        for timer in (self._linger, self.closeHandshakeTimeoutCall):
+            if timer is not None:
+                timer.cancel()
+        self._linger = None
+        self.closeHandshakeTimeoutCall = None
+        super().connectionLost(reason)
+
+    def _cut(self) -> None:
+        self._linger = None
+        self.abort()
+
+    def _later(self, act: Callable[[], None]) -> IDelayedCall:
+        later: IDelayedCall = self.factory.reactor.callLater(CLOSE_TIMEOUT_S, act)
+        return later
 
     # autobahn builds a coloured debug line for every read and write, even unseen ones.
 

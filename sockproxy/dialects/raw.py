@@ -1,8 +1,10 @@
 """How is one WebSocket one TCP stream? (The convention of websockify.)
 
 Frames have no meaning of their own: what a read of the backend gave is one message, what
-a message holds is written. There is nothing to resume: the stream ends with its
-WebSocket. For pages that want to resume there is the native session.
+a message holds is written. A close frame is what comes nearest to a FIN: the backend's
+end is told by one at once, and what the page had sent before it knew still arrives. A
+WebSocket that is lost without one is a reset, so that an upload that was cut off never
+looks complete. Nothing is resumed; for that there is the native session.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ from sockproxy.policy.access import Allow, Asker, Deny
 from sockproxy.policy.target import BadTarget, parse
 from sockproxy.relay import Relay
 from sockproxy.streams import Shared
-from sockproxy.upgrade import Greet, Peer, Refusal, Socket
+from sockproxy.upgrade import ABNORMAL, Greet, Peer, Refusal, Socket
 
 PENDING_MAX_BYTES = 64 * 1024
 
@@ -58,12 +60,15 @@ class RawPeer:
         self._relay = Relay(RawPage(self, allow), shared.opening, allow, shared.clock)
         self._unconsumed = 0
         self._held = False
+        self._backend_gone = False
 
     def opened(self, socket: Socket) -> None:
         self.socket = socket
         self._relay.start()
 
     def message(self, data: bytes, text: bool) -> None:
+        if self._backend_gone:
+            return
         self._unconsumed += len(data)
         self._relay.write(data)
         self._hold()
@@ -72,9 +77,10 @@ class RawPeer:
         self._relay.resume()
 
     def closed(self, code: int, reason: str) -> None:
-        """The browser left: the backend gets the last bytes and a FIN."""
+        """The browser left: the backend gets the last bytes, then a FIN or a reset."""
         self.socket = None
-        self._relay.write_eof()
+        if code != ABNORMAL:
+            self._relay.write_eof()
         self._relay.finish()
 
     def consumed(self, count: int) -> None:
@@ -88,9 +94,16 @@ class RawPeer:
             if not self.socket.writable:
                 self._relay.pause()
 
-    def end_page(self) -> None:
-        """The backend half-closed; a WebSocket cannot, so our half ends too."""
-        self._relay.write_eof()
+    def end(self, code: int, text: str = "") -> None:
+        """Say the last word; what the browser sends until it answers is still delivered."""
+        if self.socket is not None:
+            self.socket.close(code, text)
+
+    def end_backend(self) -> None:
+        """Nothing waits for the backend any more: listen, for the browser's close."""
+        self._backend_gone = True
+        self._unconsumed = 0
+        self._hold()
 
     def _hold(self) -> None:
         """Read the browser only while the backend keeps up."""
@@ -118,17 +131,21 @@ class RawPage:
     def data(self, data: bytes) -> None:
         if self._text is None:
             self._peer.forward(data, text=False)
-            return
-        whole = self._text.decode(data).encode()
-        if whole:
-            self._peer.forward(whole, text=True)
+        else:
+            self._forward_text(self._text.decode(data))
 
     def eof(self) -> None:
-        self._peer.end_page()
+        if self._text is not None:
+            self._forward_text(self._text.decode(b"", final=True))
+        self._peer.end(NORMAL)
 
     def closed(self, code: Code, text: str) -> None:
-        if self._peer.socket is not None:
-            self._peer.socket.close(NORMAL if code is Code.CLEAN else FAILED, text)
+        self._peer.end(NORMAL if code is Code.CLEAN else FAILED, text)
+        self._peer.end_backend()
 
     def consumed(self, count: int) -> None:
         self._peer.consumed(count)
+
+    def _forward_text(self, text: str) -> None:
+        if text:
+            self._peer.forward(text.encode(), text=True)
