@@ -7,6 +7,7 @@ next character, as Twisted has it (`tcp:\\:\\:1:6667`).
 
 from __future__ import annotations
 
+import re
 from ipaddress import ip_address
 
 from sockproxy.policy.networks import denied
@@ -14,6 +15,7 @@ from sockproxy.policy.target import BadTarget, canonical_host, is_literal
 from sockproxy.settings import HostPort, Target, TcpTarget, Tls, UnixTarget
 
 MAX_PORT = 65_535
+_DIGITS = re.compile(r"[0-9]{1,5}", re.ASCII)
 _TLS_OPTIONS = {
     "name": "server_name",
     "ca": "ca_file",
@@ -79,8 +81,8 @@ def _host(text: str) -> str:
 
 
 def _port(text: str) -> int:
-    if not (text.isascii() and text.isdigit()) or not 0 < int(text) <= MAX_PORT:
-        raise BadEndpoint(f"port {text!r} outside 1..{MAX_PORT}")
+    if not _DIGITS.fullmatch(text) or not 0 < int(text) <= MAX_PORT:
+        raise BadEndpoint(f"port {text[:20]!r} outside 1..{MAX_PORT}")
     return int(text)
 
 

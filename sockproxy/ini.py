@@ -15,11 +15,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from OpenSSL import SSL, crypto
 from pydantic import BaseModel, ValidationError
 from twisted.internet.endpoints import serverFromString
 from twisted.internet.testing import MemoryReactor
 
-from sockproxy.endpoint import parse_host_port, parse_target
+from sockproxy.endpoint import MAX_PORT, parse_host_port, parse_target
 from sockproxy.policy import origin
 from sockproxy.settings import (
     NAME_PATTERN,
@@ -50,7 +51,7 @@ _UNITS_BYTES = {
     "MiB": 1024**2,
     "GiB": 1024**3,
 }
-_QUANTITY = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([A-Za-z]+)", re.ASCII)
+_QUANTITY = re.compile(r"([0-9]{1,15}(?:\.[0-9]+)?)\s*([A-Za-z]+)", re.ASCII)
 _HEADER = re.compile(r"\[(?P<section>[^]]*)\]")
 _KEY = re.compile(r"(?P<key>[^\s=:#;][^=:]*?)\s*[=:]")
 _WORDS = {"yes": True, "no": False, "true": True, "false": False, "on": True, "off": False}
@@ -67,9 +68,10 @@ class Problem:
     text: str
 
     def __str__(self) -> str:
-        key = f" {self.key}" if self.key else ""
+        place = f"{self.file}:{self.line}" if self.line else self.file
         section = f" [{self.section}]" if self.section else ""
-        return f"{self.file}:{self.line}:{section}{key}: {self.text}"
+        key = f" {self.key}" if self.key else ""
+        return f"{place}:{section}{key}{':' if section else ''} {self.text}"
 
 
 class SettingsError(Exception):
@@ -99,7 +101,7 @@ class Lines:
     def __init__(self, text: str) -> None:
         self._at: dict[tuple[str, str], int] = {}
         section = ""
-        for number, line in enumerate(text.splitlines(), 1):
+        for number, line in enumerate(text.split("\n"), 1):
             header, key = _HEADER.match(line), _KEY.match(line)
             if header:
                 section = header["section"]
@@ -119,7 +121,7 @@ def load(path: str) -> Settings:
 def read(path: str) -> Loaded:
     """`load`, and where everything stands. Raises `SettingsError`."""
     try:
-        text = Path(path).read_text(encoding="utf-8")
+        text = Path(path).read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
         raise SettingsError([Problem(path, 0, "", "", f"cannot be read: {reason}")]) from None
@@ -158,8 +160,8 @@ class _Reader:
         except configparser.MissingSectionHeaderError as error:
             self._add("", "", "stands before the first [section]", error.lineno)
         except configparser.ParsingError as error:
-            for line, content in error.errors:
-                self._add("", "", f"{content} is no `key = value`", line)
+            for line, _ in error.errors:
+                self._add("", "", f"{text.split(chr(10))[line - 1]!r} is no `key = value`", line)
         else:
             return True
         return False
@@ -192,24 +194,23 @@ class _Reader:
 
     def _section(self, section: str, model: type[BaseModel]) -> BaseModel | None:
         values: dict[str, Any] = {}
-        sound = True
+        told: set[str] = set()
         for key, text in self._parser.items(section):
             field = model.model_fields.get(key)
             if field is None:
                 hint = _nearest(key, list(model.model_fields))
                 self._add(section, key, f"unknown option{hint}")
-                sound = False
                 continue
             try:
                 values[key] = convert(model, key, text)
             except ValueError as error:
                 self._add(section, key, str(error))
-                sound = False
+                told.add(key)
         try:
             return model(**values)
         except ValidationError as error:
-            if sound:
-                for fault in error.errors():
+            for fault in error.errors():
+                if fault["loc"][0] not in told:
                     self._add(section, str(fault["loc"][0]), _complaint(fault))
             return None
 
@@ -260,9 +261,15 @@ def _targets(text: str) -> Any:
 
 def _endpoint(text: str) -> str:
     try:
-        serverFromString(MemoryReactor(), text)
-    except (ValueError, TypeError, IndexError, LookupError) as error:
+        endpoint = serverFromString(MemoryReactor(), text)
+    except OSError as error:
+        raise ValueError(f"{text!r}: {error.filename}: {error.strerror}") from None
+    except (SSL.Error, crypto.Error):
+        raise ValueError(f"{text!r}: its key or certificate is no PEM file") from None
+    except (ValueError, TypeError, LookupError) as error:
         raise ValueError(f"{text!r} is no Twisted server endpoint: {error}") from None
+    if not 0 <= getattr(endpoint, "_port", 0) <= MAX_PORT:
+        raise ValueError(f"{text!r}: port outside 0..{MAX_PORT}")
     return text
 
 

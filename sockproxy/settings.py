@@ -143,7 +143,9 @@ class Limits(Model):
         default=120.0, ge=1, le=600, description="how long a session waits for its page"
     )
     streams: int = Field(default=64, ge=1, le=120, description="streams in one session")
-    opens_per_s: float = Field(default=50.0, gt=0, description="opens a second, per session")
+    opens_per_s: float = Field(
+        default=50.0, gt=0, allow_inf_nan=False, description="opens a second, per session"
+    )
     opens_burst: int = Field(default=100, ge=1, description="opens at once, per session")
     sessions_per_address: int = Field(
         default=512, ge=1, description="sessions from one address (IPv6: one /64)"

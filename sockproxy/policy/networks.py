@@ -7,7 +7,7 @@ inside an IPv6 one is taken out first.
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
 
 SPECIAL = """
     0.0.0.0/8 10.0.0.0/8 100.64.0.0/10 127.0.0.0/8 169.254.0.0/16 172.16.0.0/12
@@ -23,6 +23,7 @@ NEVER = """
 """
 
 _SPECIAL = tuple(ip_network(text) for text in SPECIAL.split())
+_NAT64 = IPv6Network("64:ff9b::/96")
 _NEVER = tuple(ip_network(text) for text in NEVER.split())
 
 
@@ -48,4 +49,6 @@ def _unwrap(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
         return address.ipv4_mapped
     if address.sixtofour is not None:
         return address.sixtofour
+    if address in _NAT64:
+        return IPv4Address(int(address) & int(_NAT64.hostmask))
     return address
