@@ -11,7 +11,8 @@ from importlib.resources import files
 from importlib.resources.abc import Traversable
 
 from twisted.web.http import CACHED, Request
-from twisted.web.resource import Resource
+
+from sockproxy.place import Place
 
 CONTENT_TYPES = {
     ".css": "text/css; charset=utf-8",
@@ -27,10 +28,8 @@ PAGE_POLICY = (
 )
 
 
-class Asset(Resource):
+class Asset(Place):
     """One file, with an ETag, so that a browser asks again and is told that it has it."""
-
-    isLeaf = True
 
     def __init__(self, name: str, content: bytes, *, public: bool) -> None:
         super().__init__()

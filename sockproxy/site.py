@@ -13,6 +13,7 @@ from sockproxy.dialects import raw
 from sockproxy.front import BadHead, visitor
 from sockproxy.hub import Hub
 from sockproxy.links import websocket
+from sockproxy.place import Place
 from sockproxy.settings import Settings
 from sockproxy.streams import Shared
 from sockproxy.upgrade import SocketFactory, UpgradeResource
@@ -21,7 +22,7 @@ CUT_S = 3.0
 NAME_BYTES = 8
 
 
-class Routes(Resource):
+class Routes(Place):
     """`/sp/<route>/ws`: a native session. Every route is this process."""
 
     def __init__(self, session: IResource) -> None:
@@ -29,12 +30,12 @@ class Routes(Resource):
         self._session = session
 
     def getChild(self, path: bytes, request: Request) -> IResource:
-        route = Resource()
+        route = Place()
         route.putChild(b"ws", self._session)
         return route
 
 
-class RawBackends(Resource):
+class RawBackends(Place):
     """`/raw/<backend>`: one WebSocket is one TCP stream."""
 
     def __init__(self, shared: Shared, sockets: SocketFactory) -> None:
@@ -47,10 +48,8 @@ class RawBackends(Resource):
         return UpgradeResource(greet, self._sockets)
 
 
-class BackendNames(Resource):
+class BackendNames(Place):
     """What the playground may choose from."""
-
-    isLeaf = True
 
     def __init__(self, settings: Settings) -> None:
         super().__init__()
@@ -62,10 +61,8 @@ class BackendNames(Resource):
         return self._body
 
 
-class Cut(Resource):
+class Cut(Place):
     """The playground's button: cuts the cable under the session named in the body."""
-
-    isLeaf = True
 
     def __init__(self, hub: Hub) -> None:
         super().__init__()
@@ -91,7 +88,7 @@ class Cut(Resource):
 
 def root(settings: Settings, hub: Hub, sockets: SocketFactory) -> Resource:
     """Return the whole resource tree."""
-    top = Resource()
+    top = Place()
     top.putChild(b"sp", Routes(UpgradeResource(websocket.greeter(hub), sockets)))
     top.putChild(b"raw", RawBackends(hub.shared, sockets))
     for name, asset in assets.client_files():
@@ -99,7 +96,7 @@ def root(settings: Settings, hub: Hub, sockets: SocketFactory) -> Resource:
     if settings.sockproxy.playground:
         for name, asset in assets.demo_files():
             top.putChild(name.encode(), asset)
-        tools = Resource()
+        tools = Place()
         tools.putChild(b"backends", BackendNames(settings))
         tools.putChild(b"cut", Cut(hub))
         top.putChild(b"playground", tools)

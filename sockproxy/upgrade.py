@@ -24,12 +24,12 @@ from twisted.protocols.policies import ProtocolWrapper
 from twisted.python.failure import Failure
 from twisted.web import http
 from twisted.web.http import Request
-from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET
 from zope.interface import implementer
 
 from sockproxy.front import BadHead, Visitor, all_headers, one_header, visitor
 from sockproxy.kernel import limit_unsent, unsent_bytes
+from sockproxy.place import Place
 
 MESSAGE_MAX_BYTES = 256 * 1024
 CLOSE_TIMEOUT_S = 2
@@ -106,10 +106,8 @@ class Refusal:
 Greet = Callable[[Visitor], Peer | Refusal]
 
 
-class UpgradeResource(Resource):
+class UpgradeResource(Place):
     """A URL that takes WebSockets."""
-
-    isLeaf = True
 
     def __init__(self, greet: Greet, sockets: SocketFactory) -> None:
         super().__init__()

@@ -222,7 +222,7 @@ def test_finishing_half_an_upload_is_a_reset_behind_its_bytes() -> None:
 
 
 def test_a_backend_that_never_reads_is_left_after_five_seconds() -> None:
-    server, page, relay, backend = open_relay()
+    server, _page, relay, backend = open_relay()
     assert backend.producer is not None
     backend.producer.pauseProducing()
     relay.write(b"never read")
