@@ -6,7 +6,7 @@ import json
 
 from twisted.web import http
 from twisted.web.http import Request
-from twisted.web.resource import IResource, Resource
+from twisted.web.resource import Resource
 
 from sockproxy import assets
 from sockproxy.dialects import raw
@@ -25,11 +25,11 @@ NAME_BYTES = 8
 class Routes(Place):
     """`/sp/<route>/ws`: a native session. Every route is this process."""
 
-    def __init__(self, session: IResource) -> None:
+    def __init__(self, session: Resource) -> None:
         super().__init__()
         self._session = session
 
-    def getChild(self, path: bytes, request: Request) -> IResource:
+    def getChild(self, path: bytes, request: Request) -> Resource:
         route = Place()
         route.putChild(b"ws", self._session)
         return route
@@ -43,7 +43,7 @@ class RawBackends(Place):
         self._shared = shared
         self._sockets = sockets
 
-    def getChild(self, path: bytes, request: Request) -> IResource:
+    def getChild(self, path: bytes, request: Request) -> Resource:
         greet = raw.greeter(path.decode("latin-1"), self._shared)
         return UpgradeResource(greet, self._sockets)
 

@@ -150,7 +150,7 @@ async def site(root: Resource) -> AsyncIterator[int]:
 @asynccontextmanager
 async def backend(protocol: Callable[[], Protocol]) -> AsyncIterator[int]:
     """Serve a protocol on a free port and give its number."""
-    factory = ServerFactory.forProtocol(protocol)  # type: ignore[type-var]
+    factory = ServerFactory.forProtocol(protocol)
     factory.noisy = False
     port = reactor.listenTCP(0, factory, interface="127.0.0.1")
     try:

@@ -48,6 +48,9 @@ reveal_address = yes
 class BackendTransport(StringTransportWithDisconnection):
     """A backend's connection that remembers how it was ended."""
 
+    protocol: Any
+    producer: Any
+
     def __init__(self) -> None:
         super().__init__()
         self.aborted = False

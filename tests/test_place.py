@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from twisted.web.http import Request
 from twisted.web.test.requesthelper import DummyRequest
@@ -28,7 +30,7 @@ class Readable(Place):
 def test_a_place_answers_what_it_can(
     place: Place, method: bytes, status: int | None, body: bytes
 ) -> None:
-    request = DummyRequest([b""])
+    request: Any = DummyRequest([b""])
     request.method = method
 
     assert place.render(request) == body
@@ -36,6 +38,7 @@ def test_a_place_answers_what_it_can(
 
 
 def test_below_a_place_is_nothing() -> None:
-    child = Readable().getChild(b"x", DummyRequest([b"x"]))
+    request: Any = DummyRequest([b"x"])
+    child = Readable().getChild(b"x", request)
 
     assert type(child) is Place

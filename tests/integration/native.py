@@ -166,7 +166,7 @@ class NativeClient:
         return [
             event
             for event in self.happened
-            if isinstance(event, kind) and (stream is None or event.stream == stream)
+            if isinstance(event, kind) and stream in (None, getattr(event, "stream", None))
         ]
 
     async def until(self, check: Check, timeout_s: float = 20.0) -> None:
