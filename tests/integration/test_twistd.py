@@ -144,13 +144,13 @@ def test_a_daemon_tells_its_parent_that_the_address_is_taken(tmp_path: Path, occ
 def test_a_bad_file_ends_with_all_that_is_wrong_and_nothing_else(
     tmp_path: Path, program: tuple[str, ...]
 ) -> None:
-    text = INI.format(port=0).replace("endpoint", "endpont").replace("target", "traget")
-    (tmp_path / "proxy.ini").write_text(text)
+    text = INI.format(port=0).replace("https://app.example", "app.example")
+    (tmp_path / "proxy.ini").write_text(text + "reveal_adress = yes\n")
 
     ended = refused(tmp_path, *program, "sockproxy", "--config", "proxy.ini")
 
     assert (ended.returncode, ended.stdout) == (1, "")
     assert [line.partition(": ")[0] for line in ended.stderr.splitlines()] == [
-        "proxy.ini:2",
-        "proxy.ini:5",
+        "proxy.ini:6",
+        "proxy.ini:7",
     ]
