@@ -36,11 +36,11 @@ def parse_target(text: str) -> Target:
     if kind not in ("tcp", "tls") or len(parts) < 2:
         raise BadEndpoint(f"{text!r}: write tcp:HOST:PORT, tls:HOST:PORT or unix:/PATH")
     host, port = _host(parts[0]), _port(parts[1])
-    options = dict(_option(part) for part in parts[2:])
     if kind == "tcp":
-        if options:
+        if parts[2:]:
             raise BadEndpoint(f"{text!r}: tcp: takes a host and a port, nothing else")
         return TcpTarget(host=host, port=port)
+    options = dict(_option(part) for part in parts[2:])
     return TcpTarget(host=host, port=port, tls=Tls(**{"server_name": host, **options}))
 
 

@@ -1,0 +1,108 @@
+"""Does the command line answer on the right stream, with the right status?"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from sockproxy import cli, ini
+from sockproxy.settings import Limits, Service
+
+SMALLEST = """\
+[listen web]
+endpoint = tcp:8080
+
+[backend irc]
+target = tcp:irc.example.org:6667
+origins = https://app.example
+"""
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "proxy.ini"
+    path.write_text(SMALLEST)
+    return path
+
+
+def test_a_good_file_is_ok(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["check", str(file)]) == 0
+
+    said = capsys.readouterr()
+    assert said.out == f"{file}: ok, 1 listener, 1 backend, 0 access rules\n"
+    assert said.err == ""
+
+
+def test_a_bad_file_is_told_on_the_error_stream(
+    file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file.write_text(SMALLEST.replace("origins", "orgins"))
+
+    assert cli.main(["check", str(file)]) == 1
+
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err == (
+        f"{file}:4: [backend irc]: no page may use it; add origins = https://app.example\n"
+        f'{file}:6: [backend irc] orgins: unknown option, did you mean "origins"?\n'
+    )
+
+
+def test_a_missing_file_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["check", str(tmp_path / "absent.ini")]) == 1
+
+    assert "absent.ini: cannot be read: No such file" in capsys.readouterr().err
+
+
+def test_the_defaults_load_again_and_are_the_defaults(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["defaults"]) == 0
+
+    settings = ini.loads(capsys.readouterr().out).settings
+    assert settings.limits == Limits()
+    assert settings.sockproxy == Service()
+    assert set(settings.backends) == set(settings.access) == set(settings.listeners) == {"example"}
+
+
+def test_every_commented_default_is_the_default() -> None:
+    lines = [line[1:] if is_commented_option(line) else line for line in cli.defaults()]
+
+    said = ini.loads("\n".join(lines)).settings
+    assert said == ini.loads("\n".join(cli.defaults())).settings
+
+
+def is_commented_option(line: str) -> bool:
+    return line.startswith("#") and not line.startswith("# ")
+
+
+def test_the_defaults_say_every_option_once_with_its_meaning() -> None:
+    lines = list(cli.defaults())
+
+    for model in [*ini.SINGLE.values(), *(model for _, model in ini.NAMED.values())]:
+        for name, field in model.model_fields.items():
+            assert any(line.lstrip("#").startswith(f"{name} = ") for line in lines)
+            assert (field.description or "").split()[0] in " ".join(lines)
+    assert all(len(line) <= cli.WIDTH + len("# ") for line in lines)
+
+
+@pytest.mark.parametrize("arguments", [[], ["chek"], ["check"], ["defaults", "more"]])
+def test_a_wrong_command_line_says_how_to_use_it(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        cli.main(arguments)
+
+    assert caught.value.code == 2
+    assert "usage: python -m sockproxy" in capsys.readouterr().err
+
+
+def test_python_runs_it_and_hands_on_the_status(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "sockproxy", "check", str(tmp_path / "absent.ini")]
+
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert done.stderr.count("\n") == 1

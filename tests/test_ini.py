@@ -1,0 +1,338 @@
+"""Does a file load as written, or say at once all that is wrong and what to write?"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import BaseModel
+
+from sockproxy import ini
+from sockproxy.settings import (
+    Access,
+    Backend,
+    HostPort,
+    Limits,
+    Listener,
+    Settings,
+    TcpTarget,
+)
+
+SMALLEST = """\
+[listen web]
+endpoint = tcp:8080
+
+[backend irc]
+target = tcp:irc.example.org:6667
+origins = https://app.example
+"""
+
+
+def problems(text: str) -> list[str]:
+    """Return what is wrong with a text, without the name of the file."""
+    with pytest.raises(ini.SettingsError) as caught:
+        ini.loads(text)
+    return [str(problem).removeprefix("proxy.ini:") for problem in caught.value.problems]
+
+
+def test_the_smallest_file_loads() -> None:
+    backend = Backend(
+        target=TcpTarget(host="irc.example.org", port=6667), origins=("https://app.example",)
+    )
+
+    assert ini.loads(SMALLEST).settings == Settings(
+        listeners={"web": Listener(endpoint="tcp:8080")}, backends={"irc": backend}
+    )
+
+
+def test_lists_stand_one_on_a_line() -> None:
+    text = (
+        "[listen web]\nendpoint = tcp:8080\n[access chat]\n"
+        "allow =\n  a.example:1\n  # not b\n  [2001:db8::1]:2\n"
+        "origins = https://app.example\n  http://localhost:*\n"
+    )
+
+    assert ini.loads(text).settings.access["chat"] == Access(
+        allow=(HostPort(host="a.example", port=1), HostPort(host="2001:db8::1", port=2)),
+        origins=("https://app.example", "http://localhost:*"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("250ms", 0.25), ("30s", 30), ("5m", 300), ("1.5h", 5400), ("2 m", 120)]
+)
+def test_a_duration_has_a_unit(text: str, seconds: float) -> None:
+    assert ini.convert(Limits, "linger", text) == pytest.approx(seconds)
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [("64KiB", 65_536), ("4MiB", 4_194_304), ("100kB", 100_000), ("1.5 kB", 1500), ("7B", 7)],
+)
+def test_a_size_has_a_unit(text: str, size: int) -> None:
+    assert ini.convert(Limits, "stream_window", text) == size
+
+
+@pytest.mark.parametrize("text", ["", "30", "s", "-1s", "1 day", "30S", "1e3s", "0x1s", "1s 2s"])
+def test_what_is_no_duration_says_what_to_write(text: str) -> None:
+    with pytest.raises(ValueError, match="write a duration such as 30s, 5m or 250ms"):
+        ini.convert(Limits, "linger", text)
+
+
+@pytest.mark.parametrize("text", ["", "64", "64kb", "64K", "MiB", "-1B", "9" * 400 + "B"])
+def test_what_is_no_size_says_what_to_write(text: str) -> None:
+    with pytest.raises(ValueError, match="write a size such as 64KiB, 4MiB or 100kB"):
+        ini.convert(Limits, "stream_window", text)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"), [("yes", True), ("ON", True), ("true", True), ("no", False), ("Off", False)]
+)
+def test_yes_and_no_are_words(text: str, value: bool) -> None:
+    loaded = ini.loads(f"[sockproxy]\nplayground = {text}\n{SMALLEST}")
+
+    assert loaded.settings.sockproxy.playground is value
+
+
+def test_all_problems_are_told_at_once() -> None:
+    text = """\
+[sockproxy]
+playgrond = yes
+playground = maybe
+[listen web]
+endpoint = tpc:8080
+[backend irc]
+target = irc.example.org:6667
+orgins = https://app.example
+[backend more]
+origins = https://app.example/
+frames = json
+[limits]
+linger = 99h
+ping = 25
+streams = 1000
+[limts]
+"""
+
+    assert problems(text) == [
+        '2: [sockproxy] playgrond: unknown option, did you mean "playground"?',
+        "3: [sockproxy] playground: 'maybe' is neither yes nor no",
+        "5: [listen web] endpoint: 'tpc:8080' is no Twisted server endpoint: "
+        "Unknown endpoint type: 'tpc'",
+        "7: [backend irc] target: 'irc.example.org:6667': write tcp:HOST:PORT, tls:HOST:PORT "
+        "or unix:/PATH",
+        '8: [backend irc] orgins: unknown option, did you mean "origins"?',
+        "9: [backend more] target: is missing",
+        "11: [backend more] frames: 'json': input should be 'binary' or 'text'",
+        "13: [limits] linger: 356400.0: input should be less than or equal to 600",
+        "14: [limits] ping: '25': write a duration such as 30s, 5m or 250ms",
+        "15: [limits] streams: '1000': input should be less than or equal to 120",
+        '16: [limts]: unknown section, did you mean "limits"?',
+    ]
+
+
+def test_a_word_near_none_is_told_the_known_ones() -> None:
+    assert problems(f"{SMALLEST}[zzz]\n[sockproxy]\nqqq = 1\n") == [
+        "7: [zzz]: unknown section; known are sockproxy, limits, listen, backend, access",
+        "9: [sockproxy] qqq: unknown option; known are playground",
+    ]
+
+
+@pytest.mark.parametrize("section", ["backend", "backend IRC", "backend a b", "listen", "access "])
+def test_a_section_without_a_sound_name_says_what_to_write(section: str) -> None:
+    kind = section.split()[0]
+    advice = f"write [{kind} NAME], a name of 1 to 32 of a-z 0-9 _ -"
+
+    assert problems(f"{SMALLEST}[{section}]\n") == [f"7: [{section}]: {advice}"]
+
+
+def test_a_key_that_stands_twice_is_told() -> None:
+    assert problems(f"{SMALLEST}origins = https://b.example\n") == [
+        "7: [backend irc] origins: the key stands twice"
+    ]
+
+
+def test_a_section_that_stands_twice_is_told() -> None:
+    assert problems(f"{SMALLEST}\n[listen web]\nendpoint = tcp:1\n") == [
+        "8: [listen web]: the section stands twice"
+    ]
+
+
+def test_a_key_before_the_first_section_is_told() -> None:
+    assert problems(f"linger = 1s\n{SMALLEST}") == ["1: stands before the first [section]"]
+
+
+def test_lines_that_are_no_keys_are_told() -> None:
+    assert problems("[listen web]\nendpoint\n# fine\ntcp 8080\n") == [
+        "2: 'endpoint' is no `key = value`",
+        "4: 'tcp 8080' is no `key = value`",
+    ]
+
+
+@pytest.mark.parametrize("character", ["\u2028", "\x0b", "\x85", "\x0c"], ids=ascii)
+def test_only_a_newline_is_a_new_line(character: str) -> None:
+    assert problems(f"# a{character}b\n{SMALLEST}qqq = 1\n")[0].startswith("8: [backend irc] qqq:")
+
+
+def test_keys_keep_their_case() -> None:
+    assert problems(SMALLEST.replace("endpoint", "Endpoint")) == [
+        "1: [listen web] endpoint: is missing",
+        '2: [listen web] Endpoint: unknown option, did you mean "endpoint"?',
+    ]
+
+
+def test_a_percent_sign_means_nothing() -> None:
+    text = SMALLEST.replace("tcp:irc.example.org:6667", "unix:/run/%(x)s")
+
+    assert "unix" not in problems(text.replace("origins", "rigins"))[0]
+    assert ini.loads(text).settings.backends["irc"].target.model_dump() == {"path": "/run/%(x)s"}
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("", "1: nobody could connect; add [listen web] with endpoint = tcp:8080"),
+        (
+            SMALLEST.replace("origins = https://app.example", ""),
+            "4: [backend irc]: no page may use it; add origins = https://app.example",
+        ),
+        (
+            SMALLEST.replace("https://app.example", ""),
+            "4: [backend irc]: no page may use it; add origins = https://app.example",
+        ),
+        (
+            SMALLEST.replace("https://app.example", "*"),
+            "6: [backend irc] origins: would let every page in; list the origins, "
+            "such as https://app.example",
+        ),
+        (
+            SMALLEST.replace("https://app.example", "https://app.example:443"),
+            "6: [backend irc] origins: browsers leave the default port out; "
+            "write https://app.example",
+        ),
+        (
+            SMALLEST.replace("irc.example.org", "169.254.169.254"),
+            "5: [backend irc] target: 169.254.169.254 is in 169.254.0.0/16, "
+            "which no backend may be in",
+        ),
+        (
+            f"{SMALLEST}[access a]\norigins = https://app.example\nallow = *:6667\n",
+            "9: [access a] allow: '*:6667': name each host and port, such as irc.example.org:6667",
+        ),
+        (
+            f"{SMALLEST}[access a]\norigins = https://app.example\nallow =\n",
+            "7: [access a]: it opens nothing; add allow = HOST:PORT, one per line",
+        ),
+        (
+            f"{SMALLEST}[access a]\nallow = irc.example.org:6667\n",
+            "7: [access a]: no page may use it; add origins = https://app.example",
+        ),
+    ],
+)
+def test_an_unsafe_file_does_not_start_and_says_what_to_write(text: str, told: str) -> None:
+    assert told in problems(text)
+
+
+def test_a_backend_for_clients_without_origin_needs_none() -> None:
+    text = SMALLEST.replace("origins = https://app.example", "allow_no_origin = yes")
+
+    assert ini.loads(text).settings.backends["irc"].allow_no_origin
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "told"),
+    [
+        ("", "is no Twisted server endpoint"),
+        ("tcp", "is no Twisted server endpoint"),
+        ("tcp:http", "is no Twisted server endpoint"),
+        ("tcp:8080:what=1", "is no Twisted server endpoint"),
+        ("systemd:domain=INET:index=0", "is no Twisted server endpoint"),
+        ("tcp:65536", "port outside 0..65535"),
+        ("tcp6:-1", "port outside 0..65535"),
+        ("ssl:443:privateKey=absent.pem", "absent.pem: No such file or directory"),
+    ],
+)
+def test_a_bad_server_endpoint_is_told(endpoint: str, told: str) -> None:
+    said = problems(SMALLEST.replace("tcp:8080", endpoint))
+
+    assert [line.startswith("2: [listen web] endpoint: ") for line in said] == [True]
+    assert told in said[0]
+
+
+def test_a_certificate_that_is_none_is_told(tmp_path: Path) -> None:
+    pem = tmp_path / "key.pem"
+    pem.write_text("no key")
+
+    said = problems(SMALLEST.replace("tcp:8080", f"ssl:443:privateKey={pem}"))
+
+    assert said[0].endswith("its key or certificate is no PEM file")
+
+
+def test_a_good_file_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "proxy.ini"
+    path.write_text(SMALLEST)
+
+    assert ini.load(str(path)) == ini.loads(SMALLEST).settings
+
+
+def test_a_byte_order_mark_and_crlf_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "proxy.ini"
+    path.write_bytes(b"\xef\xbb\xbf" + SMALLEST.replace("\n", "\r\n").encode())
+
+    assert ini.load(str(path)) == ini.loads(SMALLEST).settings
+
+
+@pytest.mark.parametrize("content", [b"\xff", SMALLEST.encode("utf-16")])
+def test_a_file_that_is_not_utf_8_is_told(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "proxy.ini"
+    path.write_bytes(content)
+
+    with pytest.raises(ini.SettingsError) as caught:
+        ini.load(str(path))
+    assert str(caught.value) == f"{path}: cannot be read: not UTF-8 text"
+
+
+def test_a_missing_file_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "absent.ini"
+
+    with pytest.raises(ini.SettingsError) as caught:
+        ini.load(str(path))
+    assert str(caught.value) == f"{path}: cannot be read: No such file or directory"
+
+
+def test_a_loaded_file_knows_where_its_keys_stand() -> None:
+    loaded = ini.loads(SMALLEST, "a.ini")
+
+    said = [
+        str(loaded.problem(section, key, "no"))
+        for section, key in [
+            ("listen web", "endpoint"),
+            ("backend irc", ""),
+            ("backend irc", "frames"),
+            ("absent", "key"),
+        ]
+    ]
+    assert said == [
+        "a.ini:2: [listen web] endpoint: no",
+        "a.ini:4: [backend irc]: no",
+        "a.ini:4: [backend irc] frames: no",
+        "a.ini:1: [absent] key: no",
+    ]
+
+
+@given(st.text(max_size=30))
+def test_every_text_of_an_option_has_a_meaning_or_a_complaint(text: str) -> None:
+    models: list[type[BaseModel]] = [Limits, Backend, Access, Listener]
+    for model in models:
+        for key in model.model_fields:
+            with suppress(ValueError):
+                ini.convert(model, key, text)
+
+
+@given(st.text("[]=:#; \n\tabtcplimskend1.", max_size=120))
+def test_every_text_loads_or_is_told(text: str) -> None:
+    with suppress(ini.SettingsError):
+        assert ini.loads(SMALLEST + text).settings.listeners
