@@ -1,139 +1,148 @@
-"""Does what we ship install everywhere, show up in twistd, and leave Twisted alone?
-
-Each way of installing gets an environment of its own, which borrows the dependencies of
-this one. twistd is asked from a folder that has nothing to do with the project.
-"""
+"""Does what is installed hold everything, and do twistd and twist know it?"""
 
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import sysconfig
-import tarfile
-import venv
-from dataclasses import dataclass
+import zipfile
 from pathlib import Path
-from zipfile import ZipFile
 
 import pytest
+from packaging.version import Version
 
 ROOT = Path(__file__).parents[1]
 PLUGIN = "twisted/plugins/sockproxy_plugin.py"
-LINE = "sockproxy         TCP sockets for web pages."
-PROGRAMS = {
-    "twistd": "from twisted.scripts.twistd import run; run()",
-    "twist": "from twisted.application.twist._twist import Twist; Twist.main()",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Built:
-    """What `python -m build` makes, and the source tree that it packed."""
-
-    wheel: Path
-    sdist: Path
-    tree: Path
-
-
-def run(*command: str | Path, cwd: Path, **environment: str) -> str:
-    """Run to the end; what goes wrong is in the message."""
-    clean = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    ended = subprocess.run(
-        [str(word) for word in command],
-        cwd=cwd,
-        env={**clean, **environment},
-        text=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        check=False,
-    )
-    assert ended.returncode == 0, ended.stdout
-    return ended.stdout
+SOURCES = ("sockproxy", "twisted")
+FILES = ("setup.cfg", "pyproject.toml", "MANIFEST.in", "README.md", "LICENSE")
+COMMANDS = ("twistd", "twist")
+LISTED = "TCP sockets for web pages."
 
 
 @pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
-    folder = tmp_path_factory.mktemp("built")
-    run(sys.executable, "-m", "build", "--no-isolation", "--outdir", folder, ROOT, cwd=folder)
-    (sdist,) = folder.glob("*.tar.gz")
-    (wheel,) = folder.glob("*.whl")
-    with tarfile.open(sdist) as archive:
-        archive.extractall(folder / "tree", filter="data")
-    (tree,) = (folder / "tree").iterdir()
-    return Built(wheel, sdist, tree)
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the source tree, which a build may litter."""
+    copy = tmp_path_factory.mktemp("source")
+    for name in SOURCES:
+        shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in FILES:
+        shutil.copy(ROOT / name, copy)
+    return copy
 
 
-@pytest.fixture
-def python(tmp_path: Path) -> Path:
-    """The interpreter of an empty environment that can import our dependencies.
+@pytest.fixture(scope="module")
+def wheel(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("wheel")
+    build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(out)]
+    done = subprocess.run([*build, str(source)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    [wheel] = out.iterdir()
+    return wheel
 
-    A path in a .pth file is no site folder: the .pth of our own editable install, which
-    would make every test pass, stays unread.
+
+@pytest.fixture(scope="module")
+def unzipped(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("unzipped")
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def names(wheel: Path) -> list[str]:
+    with zipfile.ZipFile(wheel) as archive:
+        return archive.namelist()
+
+
+def helped(command: str, folder: Path, *paths: Path) -> str:
+    """Return what a command says of itself in `folder`.
+
+    With `paths`, these and the installed packages are all it finds: -S passes over the
+    .pth file of an editable install.
     """
-    venv.create(tmp_path / "venv", with_pip=False, symlinks=True)
-    interpreter = tmp_path / "venv/bin/python"
-    ask = "import sysconfig; print(sysconfig.get_path('purelib'))"
-    own = Path(run(interpreter, "-c", ask, cwd=tmp_path).strip())
-    (own / "dependencies.pth").write_text(sysconfig.get_path("purelib"))
-    return interpreter
+    script = Path(sysconfig.get_path("scripts")) / command
+    environment = {name: text for name, text in os.environ.items() if name != "PYTHONPATH"}
+    if paths:
+        installed = {sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}
+        environment["PYTHONPATH"] = os.pathsep.join([*map(str, paths), *sorted(installed)])
+    python = [sys.executable, "-S"] if paths else [sys.executable]
+    done = subprocess.run(
+        [*python, str(script), "--help"],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout + done.stderr
 
 
-def install(python: Path, *what: str | Path, cwd: Path) -> None:
-    pip = (sys.executable, "-m", "pip", "--python", python, "--disable-pip-version-check")
-    run(*pip, "install", "--quiet", "--no-deps", "--no-build-isolation", *what, cwd=cwd)
+def lists_us(text: str) -> bool:
+    return "sockproxy" in text and LISTED in " ".join(text.split())
 
 
-def listed(python: Path, program: str, cwd: Path, **environment: str) -> bool:
-    shown = run(python, "-c", PROGRAMS[program], "--help", cwd=cwd, **environment)
-    return any(" ".join(line.split()) == " ".join(LINE.split()) for line in shown.splitlines())
+def test_the_wheel_holds_one_file_under_twisted(names: list[str]) -> None:
+    assert [name for name in names if name.startswith("twisted/")] == [PLUGIN]
 
 
-def under(folder: Path) -> set[str]:
-    return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+def test_no_package_file_stands_under_twisted() -> None:
+    assert list((ROOT / "twisted").rglob("__init__.py")) == []
 
 
-def test_the_wheel_adds_one_file_to_twisted(built: Built) -> None:
-    with ZipFile(built.wheel) as archive:
-        names = archive.namelist()
-    ours = ("sockproxy/", "sockproxy-")
-    assert [name for name in names if not name.startswith(ours)] == [PLUGIN]
+@pytest.mark.parametrize("part", ["sockproxy/static", "sockproxy"])
+def test_the_wheel_holds_every_file(part: str, names: list[str]) -> None:
+    files = {
+        path.relative_to(ROOT).as_posix()
+        for path in (ROOT / part).rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+
+    assert files
+    assert files == {name for name in names if name.startswith(f"{part}/")}
 
 
-def test_the_wheel_holds_what_is_served_and_the_types(built: Built) -> None:
-    with ZipFile(built.wheel) as archive:
-        names = set(archive.namelist())
-    assert {"sockproxy/py.typed", "sockproxy/static/sockproxy.js"} <= names
-    static = {f"sockproxy/static/{name}" for name in under(ROOT / "sockproxy/static")}
-    assert {name for name in names if name.startswith("sockproxy/static/")} == static
+def test_the_wheel_says_that_it_is_typed_and_licensed(names: list[str]) -> None:
+    assert "sockproxy/py.typed" in names
+    assert any(name.endswith("/LICENSE") for name in names)
 
 
-def test_the_sdist_holds_what_the_tests_need(built: Built) -> None:
-    names = under(built.tree)
-    needed = {"js/package.json", "js/src/session.js", "tests/conftest.py", "Makefile", "LICENSE"}
-    assert needed <= names
-    assert not {name for name in names if "node_modules" in name or "dropin.cache" in name}
+def test_the_wheel_installs_nothing_else(names: list[str]) -> None:
+    tops = {name.partition("/")[0] for name in names}
+
+    assert {top for top in tops if not top.endswith(".dist-info")} == {"sockproxy", "twisted"}
 
 
-@pytest.mark.parametrize("program", PROGRAMS)
-def test_nothing_is_listed_before_it_is_installed(
-    tmp_path: Path, python: Path, program: str
-) -> None:
-    assert not listed(python, program, tmp_path)
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_commands_list_what_is_installed(command: str, tmp_path: Path) -> None:
+    assert lists_us(helped(command, tmp_path))
 
 
-def test_a_wheel_is_listed(tmp_path: Path, python: Path, built: Built) -> None:
-    install(python, built.wheel, cwd=tmp_path)
-    assert listed(python, "twistd", tmp_path)
-    assert listed(python, "twist", tmp_path)
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_commands_list_a_source_tree(command: str, source: Path, tmp_path: Path) -> None:
+    assert lists_us(helped(command, tmp_path, source))
 
 
-def test_an_editable_install_is_listed(tmp_path: Path, python: Path, built: Built) -> None:
-    install(python, "--editable", built.tree, cwd=tmp_path)
-    assert listed(python, "twistd", tmp_path)
-    assert listed(python, "twist", tmp_path)
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_commands_list_an_unzipped_wheel(command: str, unzipped: Path, tmp_path: Path) -> None:
+    assert lists_us(helped(command, tmp_path, unzipped))
 
 
-def test_a_source_tree_is_listed(tmp_path: Path, python: Path, built: Built) -> None:
-    assert listed(python, "twistd", tmp_path, PYTHONPATH=str(built.tree))
-    assert listed(python, "twist", tmp_path, PYTHONPATH=str(built.tree))
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_commands_list_nothing_where_there_is_nothing(command: str, tmp_path: Path) -> None:
+    assert not lists_us(helped(command, tmp_path, tmp_path))
+
+
+def test_the_lowest_versions_that_we_promise_are_those_we_test() -> None:
+    config = ConfigParser(interpolation=None)
+    config.read(ROOT / "setup.cfg", encoding="utf-8")
+    needed = config["options"]["install_requires"]
+    promised = re.findall(r"^(\w+).*?>=([\d.]+)", needed, re.MULTILINE)
+    lowest = (ROOT / "tests/lowest.txt").read_text(encoding="utf-8")
+    tested = re.findall(r"^(\w+)==([\d.]+)$", lowest, re.MULTILINE)
+    assert len(promised) == len(needed.split())
+    assert {name: Version(text) for name, text in tested} == {
+        name: Version(text) for name, text in promised
+    }
