@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
 import sysconfig
+import tarfile
+import venv
 import zipfile
+from collections.abc import Sequence
+from configparser import ConfigParser
 from pathlib import Path
 
 import pytest
@@ -62,22 +67,53 @@ def helped(command: str, folder: Path, *paths: Path) -> str:
     With `paths`, these and the installed packages are all it finds: -S passes over the
     .pth file of an editable install.
     """
-    script = Path(sysconfig.get_path("scripts")) / command
     environment = {name: text for name, text in os.environ.items() if name != "PYTHONPATH"}
     if paths:
         installed = {sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}
         environment["PYTHONPATH"] = os.pathsep.join([*map(str, paths), *sorted(installed)])
     python = [sys.executable, "-S"] if paths else [sys.executable]
+    script = Path(sysconfig.get_path("scripts")) / command
+    return run([*python, script, "--help"], folder, environment)
+
+
+def run(words: Sequence[object], folder: Path, environment: dict[str, str] | None = None) -> str:
+    """Run to the end and return what was said; it must end well."""
     done = subprocess.run(
-        [*python, str(script), "--help"],
+        [str(word) for word in words],
         cwd=folder,
         env=environment,
         capture_output=True,
         text=True,
         check=False,
     )
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout + done.stderr
+
+
+@pytest.fixture
+def python(tmp_path: Path) -> Path:
+    """The interpreter of an environment that has only our dependencies.
+
+    A path in a .pth file is no site folder: the .pth of the editable install around us,
+    which would make every test pass, stays unread.
+    """
+    venv.create(tmp_path / "venv", symlinks=True)
+    interpreter = tmp_path / "venv/bin/python"
+    ask = "import sysconfig; print(sysconfig.get_path('purelib'))"
+    site = Path(run([interpreter, "-c", ask], tmp_path).strip())
+    (site / "dependencies.pth").write_text(sysconfig.get_path("purelib"))
+    return interpreter
+
+
+def install(python: Path, folder: Path, *what: str | Path) -> None:
+    pip = [sys.executable, "-m", "pip", "--python", python, "--disable-pip-version-check"]
+    run([*pip, "install", "--quiet", "--no-deps", "--no-build-isolation", *what], folder)
+
+
+def assert_both_list_us(python: Path, folder: Path) -> None:
+    for command in COMMANDS:
+        script = Path(sysconfig.get_path("scripts")) / command
+        assert lists_us(run([python, script, "--help"], folder)), command
 
 
 def lists_us(text: str) -> bool:
@@ -133,6 +169,27 @@ def test_the_commands_list_an_unzipped_wheel(command: str, unzipped: Path, tmp_p
 @pytest.mark.parametrize("command", COMMANDS)
 def test_the_commands_list_nothing_where_there_is_nothing(command: str, tmp_path: Path) -> None:
     assert not lists_us(helped(command, tmp_path, tmp_path))
+
+
+def test_the_commands_list_an_installed_wheel(python: Path, wheel: Path, tmp_path: Path) -> None:
+    install(python, tmp_path, wheel)
+    assert_both_list_us(python, tmp_path)
+
+
+def test_the_commands_list_an_editable_install(python: Path, source: Path, tmp_path: Path) -> None:
+    install(python, tmp_path, "--editable", source)
+    assert_both_list_us(python, tmp_path)
+
+
+def test_the_sdist_holds_what_make_test_needs(tmp_path: Path) -> None:
+    build = [sys.executable, "-m", "build", "--sdist", "--no-isolation", "--outdir", tmp_path, ROOT]
+    run(build, tmp_path)
+    [sdist] = tmp_path.glob("*.tar.gz")
+    with tarfile.open(sdist) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
+    needed = {"Makefile", "LICENSE", "js/package.json", "js/src/session.js", "tools/need-apt.sh"}
+    assert needed | {"tests/conftest.py", "tests/apt.txt", "tests/lowest.txt"} <= names
+    assert not {name for name in names if "node_modules" in name or "dropin.cache" in name}
 
 
 def test_the_lowest_versions_that_we_promise_are_those_we_test() -> None:
