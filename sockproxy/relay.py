@@ -31,7 +31,7 @@ from twisted.internet.interfaces import (
 from twisted.internet.protocol import connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
-from zope.interface import implementer
+from zope.interface import alsoProvides, implementer
 
 from sockproxy.backends.opening import Backend, OpenFailed, Opening
 from sockproxy.codes import Code
@@ -63,7 +63,7 @@ class Page(Shape):
         """So many bytes of `write` left our memory."""
 
 
-@implementer(IHalfCloseableProtocol, IHandshakeListener, IPushProducer)
+@implementer(IHalfCloseableProtocol, IPushProducer)
 class BackendProtocol(Backend):
     """The backend's connection; everything it notices it tells its relay."""
 
@@ -71,6 +71,10 @@ class BackendProtocol(Backend):
         super().__init__()
         self._relay = relay
         self._tls = tls
+        if tls:
+            # Not the class: Twisted's endpoints pass on the last such interface only, and
+            # without TLS that has to be the half-close.
+            alsoProvides(self, IHandshakeListener)
 
     def connectionMade(self) -> None:
         if not self._tls:

@@ -32,7 +32,7 @@ from sockproxy.kernel import limit_unsent, unsent_bytes
 from sockproxy.place import Place
 
 MESSAGE_MAX_BYTES = 256 * 1024
-CLOSE_TIMEOUT_S = 2
+CLOSE_TIMEOUT_S = 2.0
 SLOW_CLOSE_TIMEOUTS = 15
 CLOSE_REASON_MAX_BYTES = 123
 PING_S = 25
@@ -129,16 +129,17 @@ class UpgradeResource(Place):
 class SocketFactory(WebSocketServerFactory):  # type: ignore[misc]  # autobahn is untyped
     """Makes sockets of connections that twisted.web has accepted."""
 
-    def __init__(self, reactor: Any) -> None:
+    def __init__(self, reactor: Any, close_timeout_s: float = CLOSE_TIMEOUT_S) -> None:
         super().__init__(reactor=reactor)
+        self.close_timeout_s = close_timeout_s
         self.setProtocolOptions(
             webStatus=False,
             allowNullOrigin=True,
             maxFramePayloadSize=MESSAGE_MAX_BYTES,
             maxMessagePayloadSize=MESSAGE_MAX_BYTES,
             failByDrop=False,
-            openHandshakeTimeout=CLOSE_TIMEOUT_S,
-            closeHandshakeTimeout=CLOSE_TIMEOUT_S,
+            openHandshakeTimeout=close_timeout_s,
+            closeHandshakeTimeout=close_timeout_s,
             tcpNoDelay=True,
         )
 
@@ -337,7 +338,8 @@ class Connection(WebSocketServerProtocol):  # type: ignore[misc]  # autobahn is 
         self.abort()
 
     def _later(self, act: Callable[[], None]) -> IDelayedCall:
-        later: IDelayedCall = self.factory.reactor.callLater(CLOSE_TIMEOUT_S, act)
+        factory = self.factory
+        later: IDelayedCall = factory.reactor.callLater(factory.close_timeout_s, act)
         return later
 
     # autobahn builds a coloured debug line for every read and write, even unseen ones.

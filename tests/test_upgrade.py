@@ -7,11 +7,13 @@ from typing import Any
 
 import pytest
 import pytest_twisted
+from twisted.internet.task import deferLater
 from twisted.internet.testing import StringTransport
 from twisted.web.resource import Resource
 
 from sockproxy.front import Visitor
 from sockproxy.upgrade import (
+    CLOSE_TIMEOUT_S,
     MESSAGE_MAX_BYTES,
     Connection,
     Peer,
@@ -51,7 +53,7 @@ class Echo:
         self.ends.append(code)
 
 
-def tree(peer: Echo) -> Resource:
+def tree(peer: Echo, close_timeout_s: float = CLOSE_TIMEOUT_S) -> Resource:
     def greet(visitor: Visitor) -> Peer | Refusal:
         if visitor.origin == "https://evil.example":
             return Refusal(403, "not you")
@@ -59,7 +61,7 @@ def tree(peer: Echo) -> Resource:
         return peer
 
     root = Resource()
-    root.putChild(b"ws", UpgradeResource(greet, SocketFactory(loopback.reactor)))
+    root.putChild(b"ws", UpgradeResource(greet, SocketFactory(loopback.reactor, close_timeout_s)))
     return root
 
 
@@ -242,6 +244,74 @@ async def test_aborting_says_nothing() -> None:
         await loopback.settle(lambda: peer.ends == [1006])
 
 
+@pytest.mark.parametrize("reads_on", [True, False])
+@pytest_twisted.ensureDeferred
+async def test_a_slow_reader_gets_the_last_byte_but_not_for_ever(reads_on: bool) -> None:
+    peer, timeout_s = Echo(), 0.05
+    async with loopback.site(tree(peer, timeout_s)) as port, loopback.wire(port) as wire:
+        wire.send(head("/ws"))
+        await wire.answer()
+        assert peer.socket is not None
+        wire.transport.pauseProducing()  # type: ignore[union-attr]
+        sent = 0
+        while peer.socket.writable:
+            peer.socket.send(bytes(60_000))
+            sent += 1
+            await loopback.turn()
+        peer.socket.close(1000)
+        if not reads_on:
+            await loopback.settle(lambda: peer.ends == [1006])
+            return
+        await deferLater(loopback.reactor, 10 * timeout_s)
+        assert peer.ends == []
+        wire.transport.resumeProducing()  # type: ignore[union-attr]
+        for _ in range(sent):
+            assert len((await wire.frame()).payload) == 60_000
+        assert (await wire.frame()).close_code == 1000
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_browser_that_does_not_read_its_last_words_is_cut() -> None:
+    peer = Echo()
+    async with loopback.site(tree(peer, 0.05)) as port, loopback.wire(port) as wire:
+        wire.send(head("/ws"))
+        await wire.answer()
+        assert peer.socket is not None
+        wire.transport.pauseProducing()  # type: ignore[union-attr]
+        while peer.socket.writable:
+            peer.socket.send(bytes(60_000))
+            await loopback.turn()
+        wire.send(masked(8, b""))
+        await loopback.settle(lambda: peer.ends == [1005])
+
+
+def connected(peer: Echo) -> tuple[Connection, StringTransport]:
+    """Return a WebSocket in memory."""
+    connection, transport = Connection(peer), StringTransport()
+    connection.factory = SocketFactory(loopback.reactor)
+    connection.makeConnection(transport)
+    transport.registerProducer(connection, True)
+    connection.dataReceived(head("/"))
+    transport.clear()
+    return connection, transport
+
+
+def test_a_socket_that_we_do_not_read_is_not_taken_for_dead() -> None:
+    peer = Echo()
+    connection, transport = connected(peer)
+
+    connection.pause_reading()
+    connection.onAutoPingTimeout()
+    assert transport.value().startswith(b"\x89"), "another ping"
+    assert peer.ends == []
+
+    connection.resume_reading()
+    connection.onAutoPingTimeout()
+    assert transport.disconnecting
+    connection.connectionLost()
+    assert peer.ends == [1006]
+
+
 def calls(act: Any) -> int:
     """Count the Python calls that `act` makes."""
     count = 0
@@ -260,12 +330,7 @@ def calls(act: Any) -> int:
 
 def test_a_message_costs_few_calls() -> None:
     peer = Echo()
-    connection = Connection(peer)
-    connection.factory = SocketFactory(loopback.reactor)
-    transport = StringTransport()
-    connection.makeConnection(transport)
-    transport.registerProducer(connection, True)
-    connection.dataReceived(head("/"))
+    connection, _ = connected(peer)
     peer.message = lambda data, text: None  # type: ignore[method-assign]
     whole = masked(2, bytes(100))
     connection.dataReceived(whole)
@@ -274,5 +339,5 @@ def test_a_message_costs_few_calls() -> None:
     assert peer.socket is not None
     sink = peer.socket
     assert calls(lambda: sink.send(bytes(100))) <= 12
-    sink.close(1000)
+    connection.dropConnection(abort=True)
     connection.connectionLost()
