@@ -10,7 +10,7 @@ from __future__ import annotations
 import configparser
 import difflib
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -186,6 +186,9 @@ class _Reader:
         at = self.lines.of(section, key) if line is None else line
         self.problems.append(Problem(self._file, at, section, key, text))
 
+    def _told(self, section: str, key: str) -> bool:
+        return any((said.section, said.key) == (section, key) for said in self.problems)
+
     def _unknown_section(self, section: str, kind: str) -> None:
         if kind in NAMED:
             self._add(section, "", f"write [{kind} NAME], a name of 1 to 32 of a-z 0-9 _ -")
@@ -194,7 +197,6 @@ class _Reader:
 
     def _section(self, section: str, model: type[BaseModel]) -> BaseModel | None:
         values: dict[str, Any] = {}
-        told: set[str] = set()
         for key, text in self._parser.items(section):
             field = model.model_fields.get(key)
             if field is None:
@@ -205,13 +207,14 @@ class _Reader:
                 values[key] = convert(model, key, text)
             except ValueError as error:
                 self._add(section, key, str(error))
-                told.add(key)
         try:
             return model(**values)
         except ValidationError as error:
             for fault in error.errors():
-                if fault["loc"][0] not in told:
-                    self._add(section, str(fault["loc"][0]), _complaint(fault))
+                key = str(fault["loc"][0])
+                if not self._told(section, key):
+                    written = self._parser.get(section, key, fallback=None)
+                    self._add(section, key, _complaint(fault, written))
             return None
 
     def _check(self, found: dict[str, Any]) -> None:
@@ -224,13 +227,10 @@ class _Reader:
                     self._check_way(f"{kind} {name}", way)
 
     def _check_way(self, section: str, way: Backend | Access) -> None:
-        if not way.origins and not way.allow_no_origin:
+        served = way.origins or way.allow_no_origin or self._told(section, "origins")
+        if not served:
             self._add(section, "", "no page may use it; add origins = https://app.example")
-        for rule in way.origins:
-            complaint = origin.problem(rule)
-            if complaint:
-                self._add(section, "origins", complaint)
-        if isinstance(way, Access) and not way.allow:
+        if isinstance(way, Access) and not way.allow and not self._told(section, "allow"):
             self._add(section, "", "it opens nothing; add allow = HOST:PORT, one per line")
 
 
@@ -251,12 +251,24 @@ def convert(model: type[BaseModel], key: str, text: str) -> Any:
     return text
 
 
-def _items(text: str) -> Iterator[str]:
-    return (line.strip() for line in text.splitlines() if line.strip())
+def _each(text: str, parse: Callable[[str], Any]) -> Any:
+    """Parse a list, one item a line, and complain of all that are wrong at once."""
+    values, complaints = [], []
+    for item in filter(None, map(str.strip, text.split("\n"))):
+        try:
+            values.append(parse(item))
+        except ValueError as error:
+            complaints.append(str(error))
+    if complaints:
+        raise ValueError("; ".join(complaints))
+    return tuple(values)
 
 
-def _targets(text: str) -> Any:
-    return tuple(parse_host_port(item) for item in _items(text))
+def _origin(rule: str) -> str:
+    complaint = origin.problem(rule)
+    if complaint:
+        raise ValueError(complaint)
+    return rule
 
 
 def _endpoint(text: str) -> str:
@@ -274,8 +286,8 @@ def _endpoint(text: str) -> str:
 
 
 _SPECIAL: dict[str, Callable[[str], Any]] = {
-    "origins": lambda text: tuple(_items(text)),
-    "allow": _targets,
+    "origins": lambda text: _each(text, _origin),
+    "allow": lambda text: _each(text, parse_host_port),
     "target": parse_target,
     "endpoint": _endpoint,
 }
@@ -293,7 +305,7 @@ def _nearest(word: str, known: list[str]) -> str:
     return f', did you mean "{close[0]}"?' if close else f"; known are {', '.join(known)}"
 
 
-def _complaint(fault: Any) -> str:
+def _complaint(fault: Any, written: str | None) -> str:
     if fault["type"] == "missing":
         return "is missing"
-    return f"{fault['input']!r}: {fault['msg'].lower()}"
+    return f"{written!r}: {fault['msg'].lower()}"
