@@ -64,13 +64,17 @@ class Opening:
     def open(self, allow: Allow, backend: Backend) -> Deferred[None]:
         """Connect `backend` to what was allowed. Fails with `OpenFailed`.
 
-        Cancelling gives up whatever step it has come to.
+        Cancelling gives up whatever step it has come to. Any other failure is a fault of
+        ours or of the operator's files, such as a CA file that cannot be read.
         """
         opening = Deferred.fromCoroutine(self._open(allow, backend))
         opening.addTimeout(allow.connect_timeout_s, self._reactor)
 
-        def explain(failure: Failure) -> None:
-            raise explained(allow, failure.value) from failure.value
+        def explain(failure: Failure) -> Failure:
+            known = _known(allow, failure.value)
+            if known is None:
+                return failure
+            raise known from failure.value
 
         opening.addErrback(explain)
         return opening
@@ -125,21 +129,24 @@ async def _ready(backend: Backend, allow: Allow) -> None:
     await backend.ready.addErrback(give_up)
 
 
-def explained(allow: Allow, fault: BaseException | None) -> OpenFailed:
-    """Return what the page may know of a fault."""
-    if not allow.detail:
-        return OpenFailed(Code.DENIED, UNTOLD)
-    return OpenFailed(*_name(allow, fault))
+def _known(allow: Allow, fault: BaseException | None) -> OpenFailed | None:
+    """Return what the page may know of a fault, None where it is none of a backend."""
+    named = _named(allow.name, fault)
+    if named is None or allow.detail:
+        return named
+    return OpenFailed(Code.DENIED, UNTOLD)
 
 
-def _name(allow: Allow, fault: BaseException | None) -> tuple[Code, str]:
-    name = allow.name
+def _named(name: str, fault: BaseException | None) -> OpenFailed | None:
     match fault:
         case OpenFailed():
-            return fault.code, fault.text
+            return fault
         case TimeoutError() | error.TimeoutError() | error.ConnectingCancelledError():
-            return Code.CONNECT_TIMEOUT, f"{name}: no answer within the connect timeout"
+            text = f"{name}: no answer within the connect timeout"
+            return OpenFailed(Code.CONNECT_TIMEOUT, text)
         case error.ConnectionRefusedError():
-            return Code.REFUSED, f"{name}: connection refused"
+            return OpenFailed(Code.REFUSED, f"{name}: connection refused")
+        case error.ConnectError() | CancelledError():
+            return OpenFailed(Code.UNREACHABLE, f"{name}: unreachable")
         case _:
-            return Code.UNREACHABLE, f"{name}: unreachable"
+            return None

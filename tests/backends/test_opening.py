@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -20,7 +20,7 @@ from twisted.internet import ssl
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.error import ConnectError, ConnectionRefusedError, NoRouteError
 from twisted.internet.interfaces import IHostnameResolver, IHostResolution, IResolutionReceiver
-from twisted.internet.protocol import Protocol, ServerFactory
+from twisted.internet.protocol import Protocol, ServerFactory, connectionDone
 from twisted.internet.testing import MemoryReactorClock
 from twisted.python.failure import Failure
 from zope.interface import implementer
@@ -203,7 +203,9 @@ class Authority:
 
     def __post_init__(self) -> None:
         self._key = ec.generate_private_key(ec.SECP256R1())
-        self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "test authority")])
+        self._name = x509.Name(
+            [x509.NameAttribute(NameOID.COMMON_NAME, f"authority {self.folder.name}"[:64])]
+        )
         certificate = self._certificate(self._name, self._key, None)
         self.file = str(self.folder / "ca.pem")
         Path(self.file).write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
@@ -225,8 +227,8 @@ class Authority:
             builder = builder.add_extension(names, False)
         return builder.sign(self._key, hashes.SHA256())
 
-    def server(self, host: str) -> Any:
-        """Return a server context with a certificate for `host`."""
+    def signed(self, host: str) -> bytes:
+        """Return a certificate for `host` and its key, as PEM."""
         key = ec.generate_private_key(ec.SECP256R1())
         name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, host)])
         pem = self._certificate(name, key, host).public_bytes(serialization.Encoding.PEM)
@@ -235,7 +237,11 @@ class Authority:
             serialization.PrivateFormat.PKCS8,
             serialization.NoEncryption(),
         )
-        return ssl.PrivateCertificate.loadPEM(pem).options()
+        return pem
+
+    def server(self, host: str) -> Any:
+        """Return a server context with a certificate for `host`."""
+        return ssl.PrivateCertificate.loadPEM(self.signed(host)).options()
 
 
 class Echo(Protocol):
@@ -245,8 +251,8 @@ class Echo(Protocol):
 
 
 @asynccontextmanager
-async def tls_backend(context: Any) -> AsyncIterator[int]:
-    factory = ServerFactory.forProtocol(Echo)
+async def tls_backend(context: Any, protocol: Callable[[], Protocol] = Echo) -> AsyncIterator[int]:
+    factory = ServerFactory.forProtocol(protocol)
     factory.noisy = False
     port = loopback.reactor.listenSSL(0, factory, context, interface="127.0.0.1")
     try:
@@ -358,6 +364,77 @@ async def test_an_upload_that_is_finished_halfway_is_delivered_and_reset() -> No
 
     assert b"".join(seen[:-1]) == data
     assert seen[-1] == "ConnectionLost", "an upload that was cut off must not look complete"
+
+
+@pytest.mark.parametrize("leaves", [True, False])
+@pytest_twisted.ensureDeferred
+async def test_a_handshake_that_nobody_waits_for_leaves_no_connection(leaves: bool) -> None:
+    seen: list[str] = []
+
+    class Silent(Protocol):
+        def connectionMade(self) -> None:
+            seen.append("made")
+
+        def connectionLost(self, reason: Failure = connectionDone) -> None:
+            seen.append("lost")
+
+    async with loopback.backend(Silent) as port:
+        page = PlainPage()
+        target = TcpTarget(host="127.0.0.1", port=port, tls=Tls(server_name="irc.example.org"))
+        permission = allow(target, connect_timeout_s=10 if leaves else 0.1)
+        relay = Relay(page, Opening(loopback.reactor, Names([])), permission, loopback.reactor)
+        relay.start()
+        await loopback.settle(lambda: bool(seen))
+        if leaves:
+            relay.reset(Code.ABORTED, "gone")
+        await loopback.settle(lambda: seen == ["made", "lost"])
+
+    assert page.told == [Code.ABORTED if leaves else Code.CONNECT_TIMEOUT]
+
+
+@pytest_twisted.ensureDeferred
+async def test_an_unfinished_upload_over_tls_is_delivered_too(tmp_path: Path) -> None:
+    data, seen = os.urandom(300_000), bytearray()
+
+    class Sink(Protocol):
+        def dataReceived(self, data: bytes) -> None:
+            seen.extend(data)
+
+    authority = Authority(tmp_path)
+    async with tls_backend(authority.server("irc.example.org"), Sink) as port:
+        tls = Tls(server_name="irc.example.org", ca_file=authority.file)
+        page = PlainPage()
+        relay = Relay(
+            page,
+            Opening(loopback.reactor, Names([])),
+            allow(TcpTarget(host="127.0.0.1", port=port, tls=tls)),
+            loopback.reactor,
+        )
+        relay.start()
+        await loopback.settle(lambda: "opened" in page.told)
+        relay.write(data)
+        relay.finish()
+        await loopback.settle(lambda: page.told[-1] == Code.ABORTED)
+
+    assert seen == data
+
+
+def test_an_address_without_an_answer_leaves_time_for_the_next() -> None:
+    names = Names(["192.0.2.7", "192.0.2.8"])
+    reactor, _, _ = opened(names, allow(TcpTarget(host="irc.example.org", port=6667)))
+
+    assert reactor.tcpClients[0][3] == 5.0
+
+
+def test_a_file_of_ours_that_cannot_be_read_is_no_fault_of_the_backend(
+    logged_errors: Any,
+) -> None:
+    tls = Tls(server_name="irc.example.org", ca_file="/nowhere/ca.pem")
+
+    _, page, _ = opened(Names([]), allow(TcpTarget(host="127.0.0.1", port=6697, tls=tls)))
+
+    assert page.told == [Code.INTERNAL]
+    assert len(logged_errors.flush(FileNotFoundError)) == 1
 
 
 def test_the_fault_names_code_and_text() -> None:

@@ -1,0 +1,114 @@
+"""Is a visitor read from a request only where no two parsers could differ?"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
+from twisted.web.http import Request
+from twisted.web.test.requesthelper import DummyChannel
+
+from sockproxy.front import BadHead, Visitor, one_header, visitor
+
+
+def request(*lines: tuple[str, bytes], peer: Any = None) -> Request:
+    channel: Any = DummyChannel()
+    made = Request(channel, False)
+    made.client = peer or IPv4Address("TCP", "192.0.2.1", 50_000)
+    for name, value in (("Host", b"gw.example"), *lines):
+        made.requestHeaders.addRawHeader(name.encode(), value)
+    return made
+
+
+def test_a_visitor_is_what_the_head_says() -> None:
+    found = visitor(
+        request(
+            ("Origin", b"https://app.example"),
+            ("Sec-WebSocket-Protocol", b"binary, mqtt"),
+            ("Sec-WebSocket-Protocol", b"irc"),
+            ("X-Forwarded-For", b"198.51.100.1"),
+        )
+    )
+
+    assert found == Visitor(
+        origin="https://app.example",
+        host="gw.example",
+        peer="192.0.2.1",
+        offered=("binary", "mqtt", "irc"),
+    )
+
+
+def test_what_is_not_there_is_none() -> None:
+    assert visitor(request()) == Visitor(None, "gw.example", "192.0.2.1", ())
+
+
+@pytest.mark.parametrize(
+    ("peer", "shown"),
+    [
+        (IPv6Address("TCP", "2001:db8::1", 50_000), "2001:db8::1"),
+        (UNIXAddress("/run/gw.sock"), "unix"),
+    ],
+)
+def test_a_peer_is_an_address_or_the_unix_socket(peer: Any, shown: str) -> None:
+    assert visitor(request(peer=peer)).peer == shown
+
+
+@pytest.mark.parametrize("host", [b"gw.example:8080", b"GW.example", b"127.0.0.1", b"[::1]:8080"])
+def test_a_host_may_have_a_port(host: bytes) -> None:
+    made = request()
+    made.requestHeaders.setRawHeaders(b"Host", [host])
+
+    assert visitor(made).host == host.decode()
+
+
+@pytest.mark.parametrize(
+    "hosts",
+    [
+        [],
+        [b"gw.example", b"gw.example"],
+        [b""],
+        [b"a b"],
+        [b"gw.example:port"],
+        [b"gw.example/path"],
+        [b"user@gw.example"],
+        [b"[::1"],
+        [b"gw.example\x0b"],
+    ],
+)
+def test_exactly_one_valid_host_is_needed(hosts: list[bytes]) -> None:
+    made = request()
+    made.requestHeaders.setRawHeaders(b"Host", hosts)
+
+    with pytest.raises(BadHead) as bad:
+        visitor(made)
+    assert bad.value.status == 400
+
+
+@pytest.mark.parametrize("odd", [b"\x00", b"\x0b", b"\x0c", b"\x1c", b"\x1e", b"\x7f", b"\x85"])
+@pytest.mark.parametrize("name", ["Origin", "Sec-WebSocket-Protocol"])
+def test_a_byte_that_another_parser_may_split_at_is_refused(name: str, odd: bytes) -> None:
+    with pytest.raises(BadHead) as bad:
+        visitor(request((name, b"https://app.example" + odd + b"Origin: https://evil.example")))
+
+    assert bad.value.text == f"{name.lower()} holds a byte outside 20..7e"
+
+
+def test_a_second_origin_is_refused_even_if_it_is_the_same() -> None:
+    twice = ("Origin", b"https://app.example")
+
+    with pytest.raises(BadHead, match="origin stands 2 times"):
+        visitor(request(twice, twice))
+
+
+@pytest.mark.parametrize("offered", [b"", b"a,,b", b"a b", b"a/b", b'"a"'])
+def test_an_offered_subprotocol_is_a_token(offered: bytes) -> None:
+    with pytest.raises(BadHead, match="is no token"):
+        visitor(request(("Sec-WebSocket-Protocol", offered)))
+
+
+def test_a_header_that_is_not_read_may_hold_what_it_likes() -> None:
+    made = request(("Cookie", b"name=\xc3\xa9\x85"))
+
+    assert visitor(made).origin is None
+    assert one_header(made, "x-missing") is None
