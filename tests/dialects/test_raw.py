@@ -17,13 +17,15 @@ from zope.interface import implementer
 
 from sockproxy import ini, site
 from sockproxy.backends.opening import Opening
-from sockproxy.dialects.raw import choose
+from sockproxy.dialects.raw import PENDING_MAX_BYTES, RawPeer, choose, greeter
+from sockproxy.front import Visitor
 from sockproxy.hub import Hub
 from sockproxy.policy.access import Policy
 from sockproxy.streams import Shared
 from sockproxy.upgrade import SocketFactory
 from tests import loopback
 from tests.loopback import head, masked
+from tests.memory import Server
 
 ORIGIN = "Origin: https://app.example"
 
@@ -255,3 +257,93 @@ async def test_a_backend_that_does_not_read_stops_the_browser() -> None:
         assert full, "64 MB went in without a stop"
         transport.resumeProducing()
         await loopback.settle(lambda: len(Backend.latest.received) == sent)
+
+
+class PlainSocket:
+    """A socket that remembers what was done to it."""
+
+    def __init__(self) -> None:
+        self.writable = True
+        self.reading = True
+        self.sent: list[bytes] = []
+        self.close_code = 0
+
+    def send(self, data: bytes, *, text: bool = False) -> None:
+        self.sent.append(data)
+
+    def close(self, code: int, reason: str = "") -> None:
+        self.close_code = self.close_code or code
+
+    def abort(self) -> None:
+        """Nothing to cut."""
+
+    def pause_reading(self) -> None:
+        self.reading = False
+
+    def resume_reading(self) -> None:
+        self.reading = True
+
+
+def opened(server: Server) -> tuple[RawPeer, PlainSocket]:
+    visitor = Visitor("https://app.example", "gw.example", "192.0.2.1", ())
+    peer = greeter("irc", server.shared)(visitor)
+    assert isinstance(peer, RawPeer)
+    socket = PlainSocket()
+    peer.opened(socket)
+    return peer, socket
+
+
+def test_a_browser_is_read_until_much_waits_for_the_connection() -> None:
+    server = Server()
+    peer, socket = opened(server)
+
+    peer.message(bytes(PENDING_MAX_BYTES), text=False)
+    assert socket.reading
+    peer.message(b"more", text=False)
+    assert not socket.reading
+
+    backend = server.backend()
+    assert socket.reading
+    assert len(backend.value()) == PENDING_MAX_BYTES + 4
+    peer.closed(1000, "")
+
+
+def test_a_browser_is_not_held_by_a_backend_that_is_gone() -> None:
+    server = Server()
+    peer, socket = opened(server)
+    peer.message(bytes(PENDING_MAX_BYTES + 1), text=False)
+
+    server.reactor.advance(10.1)
+
+    assert socket.close_code == 1011
+    assert socket.reading, "its answer to the close frame is to be heard"
+    peer.message(bytes(PENDING_MAX_BYTES + 1), text=False)
+    assert socket.reading
+    peer.closed(1011, "")
+    assert not server.reactor.getDelayedCalls()
+
+
+def test_a_full_browser_pauses_its_backend_until_it_has_drained() -> None:
+    server = Server()
+    peer, socket = opened(server)
+    backend = server.backend()
+
+    socket.writable = False
+    backend.protocol.dataReceived(b"last read")
+    assert backend.producerState == "paused"
+    socket.writable = True
+    peer.drained()
+    assert backend.producerState == "producing"
+    assert socket.sent == [b"last read"]
+    peer.closed(1006, "")
+    assert backend.aborted
+
+
+def test_a_browser_that_leaves_ends_the_attempt_to_connect() -> None:
+    server = Server()
+    peer, _ = opened(server)
+
+    peer.closed(1001, "")
+
+    assert server.reactor.connectors[0].stoppedConnecting
+    assert not server.reactor.getDelayedCalls()

@@ -5,18 +5,21 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest_twisted
 from autobahn.twisted.websocket import WebSocketClientFactory, WebSocketClientProtocol
-from twisted.internet.endpoints import TCP4ClientEndpoint
+from twisted.internet import ssl
+from twisted.internet.endpoints import TCP4ClientEndpoint, connectProtocol, wrapClientTLS
 from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import IHalfCloseableProtocol, IPullProducer
 from twisted.internet.protocol import Protocol, ServerFactory, connectionDone
 from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
+from twisted.web.resource import Resource
+from twisted.web.server import Site
 from zope.interface import implementer
 
 from sockproxy import ini, site
@@ -29,6 +32,8 @@ from tests import loopback
 from tests.backends.test_opening import Authority, tls_backend
 
 ORIGIN = "https://app.example"
+BINARY = 2
+PING = 9
 FLOOD_BYTES = 64 * 1024 * 1024
 CHUNK_BYTES = 64 * 1024
 KERNELS_BYTES = 24 * 1024 * 1024
@@ -175,21 +180,21 @@ async def listening(kind: type[Backend]) -> AsyncIterator[tuple[Backends, int]]:
                 backend.wire.abortConnection()
 
 
-@asynccontextmanager
-async def gateway(*targets: str) -> AsyncIterator[int]:
-    """Serve `/raw/b0`, `/raw/b1` ... for these targets."""
+def served(*targets: str) -> Resource:
+    """Return a site with `/raw/b0`, `/raw/b1` ... for these targets."""
     sections = [
         f"[backend b{number}]\ntarget = {target}\norigins = {ORIGIN}\n"
         for number, target in enumerate(targets)
     ]
     settings = ini.loads("[listen web]\nendpoint = tcp:8080\n" + "".join(sections)).settings
     reactor = loopback.reactor
-    shared = Shared(
-        reactor, Policy(settings), Opening(reactor, reactor.nameResolver), settings.limits
-    )
-    tree = site.root(settings, Hub(shared, os.urandom), SocketFactory(reactor))
-    async with loopback.site(tree) as port:
-        yield port
+    opening = Opening(reactor, reactor.nameResolver)
+    shared = Shared(reactor, Policy(settings), opening, settings.limits)
+    return site.root(settings, Hub(shared, os.urandom), SocketFactory(reactor))
+
+
+def gateway(*targets: str) -> AbstractAsyncContextManager[int]:
+    return loopback.site(served(*targets))
 
 
 @asynccontextmanager
@@ -383,3 +388,28 @@ async def test_a_unix_backend_carries_bytes(tmp_path: Path) -> None:
             await loopback.settle(page.ended_with(1000))
     finally:
         await port.stopListening()
+
+
+@pytest_twisted.ensureDeferred
+async def test_the_site_itself_may_be_behind_tls(tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    async with listening(Echo) as (_, port), AsyncExitStack() as stack:
+        tree = served(f"tcp:127.0.0.1:{port}")
+        secure = loopback.reactor.listenSSL(
+            0, Site(tree), authority.server("localhost"), interface="127.0.0.1"
+        )
+        stack.push_async_callback(secure.stopListening)
+        trusted = ssl.Certificate.loadPEM(Path(authority.file).read_bytes())
+        endpoint = wrapClientTLS(
+            ssl.optionsForClientTLS("localhost", trustRoot=trusted),
+            TCP4ClientEndpoint(loopback.reactor, "127.0.0.1", secure.getHost().port),
+        )
+        wire = await connectProtocol(endpoint, loopback.Wire())
+        stack.push_async_callback(wire.close)
+        wire.send(loopback.head("/raw/b0", f"Origin: {ORIGIN}") + loopback.masked(2, b"hello"))
+        assert (await wire.answer())[0] == 101
+        frames = [await wire.frame(), await wire.frame()]
+        assert {frame.opcode for frame in frames} == {BINARY, PING}
+        assert b"hello" in [frame.payload for frame in frames]
+        wire.send(loopback.masked(8, b""))
+        await wire.gone()
