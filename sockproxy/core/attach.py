@@ -32,7 +32,6 @@ class ClientAttach:
         self.known = False
         self.linger_s = 0
         self.ping_ms = 0
-        self.streams = 0
         self._secret = random(frames.SECRET_BYTES)
         self._out: Outbound | None = None
         session.on_welcome = self._welcomed
@@ -60,7 +59,6 @@ class ClientAttach:
         self.known = True
         self.linger_s = tlv_int(tlvs, WelcomeTlv.LINGER_S, self.linger_s)
         self.ping_ms = tlv_int(tlvs, WelcomeTlv.PING_MS, self.ping_ms)
-        self.streams = tlv_int(tlvs, WelcomeTlv.STREAMS, self.streams)
         log_max = tlv_int(tlvs, WelcomeTlv.SESSION_WINDOW_UP, session.log.window_max)
         session.log.limit(log_max)
         session.start(tlv_int(tlvs, WelcomeTlv.STREAM_WINDOW, session.initial_credit))

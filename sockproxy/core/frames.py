@@ -187,28 +187,12 @@ class GoAway:
     deadline_ms: int
 
 
+# fmt: off
 Frame = (
-    Pad
-    | Ack
-    | Ping
-    | Pong
-    | At
-    | Hello
-    | Welcome
-    | Refuse
-    | End
-    | Auth
-    | AuthResult
-    | Bye
-    | Open
-    | Opened
-    | Eof
-    | Reset
-    | Stop
-    | Window
-    | Closed
-    | GoAway
+    Pad | Ack | Ping | Pong | At | Hello | Welcome | Refuse | End | Auth | AuthResult | Bye
+    | Open | Opened | Eof | Reset | Stop | Window | Closed | GoAway
 )
+# fmt: on
 
 _INT, _TEXT, _TLVS = Kind.INT, Kind.TEXT, Kind.TLVS
 

@@ -92,10 +92,18 @@ def _numbered(session: Session, raw: frames.Raw) -> None:
 
 def _find(session: Session, stream_id: int) -> Stream | None:
     """Return a live stream, None for one that has ended. Raises for one that never was."""
+    if session.up:
+        return _own(session, stream_id)
     stream = session.streams.get(stream_id)
-    unheard = stream is not None and session.up and not stream.open_numbered
-    never = stream is None and (session.up or stream_id % 2 or stream_id > session.highest_id)
-    if unheard or never:
+    if stream is None and (stream_id == 0 or stream_id % 2 or stream_id > session.highest_id):
+        raise PeerError(Code.PROTOCOL, f"stream {stream_id} was never opened")
+    return stream
+
+
+def _own(session: Session, stream_id: int) -> Stream:
+    """Return a stream of this client that the server may have heard of, or raise."""
+    stream = session.streams.get(stream_id)
+    if stream is None or not stream.open_numbered:
         raise PeerError(Code.PROTOCOL, f"stream {stream_id} was never opened")
     return stream
 
@@ -189,9 +197,7 @@ def _stop(session: Session, frame: frames.Stop) -> None:
 
 
 def _opened(session: Session, frame: frames.Opened) -> None:
-    stream = _find(session, frame.stream)
-    if stream is None:
-        return
+    stream = _own(session, frame.stream)
     stream.move_both(Step.OPENED)
     stream.credit.grant(frame.window)
     session.wake(stream)
@@ -202,9 +208,7 @@ def _opened(session: Session, frame: frames.Opened) -> None:
 
 
 def _closed(session: Session, frame: frames.Closed) -> None:
-    stream = _find(session, frame.stream)
-    if stream is None:
-        return
+    stream = _own(session, frame.stream)
     if frame.out_total != stream.window.received:
         raise PeerError(
             Code.PROTOCOL,

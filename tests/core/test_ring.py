@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, replace
 from hashlib import sha256
+from itertools import pairwise
 
 import pytest
 
@@ -53,7 +54,7 @@ def test_a_next_secret_that_was_replaced_is_unknown() -> None:
 def test_only_so_many_retired_secrets_are_kept() -> None:
     ring = SecretRing()
     secrets = [bytes([n]) * 32 for n in range(RETIRED_KEPT + 3)]
-    for link, (secret, following) in enumerate(zip(secrets, secrets[1:], strict=False), 1):
+    for link, (secret, following) in enumerate(pairwise(secrets), 1):
         ring.admit(link, secret, following)
 
     assert ring.judge(99, secrets[0]) is Verdict.UNKNOWN
