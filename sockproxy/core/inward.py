@@ -118,6 +118,8 @@ def _fault(session: Session, stream: Stream, fault: StreamError) -> None:
 
 def _aborted(session: Session, stream: Stream, code: int, text: str) -> None:
     stream.drop_unsent()
+    # A CLOSED that waited for the last byte waits no more.
+    session.attention[stream.id] = stream
     if stream.closing is None:
         stream.up = State.CLOSED
         session.events.append(events.ResetReceived(stream.id, code, text))
@@ -186,14 +188,14 @@ def _reset(session: Session, frame: frames.Reset) -> None:
 
 def _stop(session: Session, frame: frames.Stop) -> None:
     stream = _find(session, frame.stream)
-    if stream is None or stream.closing is not None or stream.unread:
+    if stream is None or stream.unread:
         return
     stream.queue.clear()
     stream.unread = True
-    if stream.sending in (State.OPENING, State.OPEN):
-        stream.eof = True
-        session.attention[stream.id] = stream
-    session.events.append(events.StopReceived(frame.stream))
+    session.attention[stream.id] = stream
+    if stream.closing is None:
+        stream.eof = stream.sending in (State.OPENING, State.OPEN)
+        session.events.append(events.StopReceived(frame.stream))
 
 
 def _opened(session: Session, frame: frames.Opened) -> None:

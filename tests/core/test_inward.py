@@ -278,6 +278,23 @@ def test_stop_behind_the_servers_end_adds_no_second_one() -> None:
     ]
 
 
+def test_an_end_that_waits_for_credit_does_not_wait_for_a_reader_who_left() -> None:
+    for leave in ("stop", "reset"):
+        ends, stream = connected()
+        ends.server.write(stream, bytes(50_000))
+        ends.server.finish(stream, Code.BACKEND_RESET, "gone")
+        ends.exchange()
+        assert stream in ends.client.streams, "no credit for the rest"
+
+        if leave == "stop":
+            ends.client.stop(stream)
+        else:
+            ends.client.reset(stream, Code.ABORTED)
+        ends.exchange()
+
+        assert ends.down_events[-1].code == Code.BACKEND_RESET
+
+
 def test_going_away_is_told() -> None:
     ends, _ = connected()
     ends.server.go_away(Code.RESTART, 5000)
