@@ -36,6 +36,17 @@ class Carrier(WebSocketClientProtocol):  # type: ignore[misc]  # autobahn is unt
     def onClose(self, wasClean: bool, code: int | None, reason: str | None) -> None:
         self.client.carrier_closed(self, code)
 
+    # Without the coloured debug line that autobahn builds for every read and write.
+
+    def dataReceived(self, data: bytes) -> None:
+        self._dataReceived(data)
+
+    def sendData(self, data: bytes, sync: bool = False, chopsize: int | None = None) -> None:
+        if sync or chopsize:
+            super().sendData(data, sync, chopsize)
+        else:
+            self.transport.write(data)
+
 
 class NativeClient:
     """One session with the service, in the hands of a test."""

@@ -1,0 +1,1 @@
+"""What does the service cost, and what does it hold? Figures of a real twistd on loopback."""
