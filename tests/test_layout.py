@@ -15,12 +15,15 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "sockproxy"
 TESTS = ROOT / "tests"
 
-FILE_BUDGET_LINES = 400
-FUNCTION_BUDGET_LINES = 50
+FILE_BUDGET_LINES = 300
+TEST_BUDGET_LINES = 400
+FUNCTION_BUDGET_LINES = 30
 
 # Driven whole, by tests that start a process or need more than one module.
 TESTED_ELSEWHERE = {"__main__.py"}
 TESTS_OF_THE_WHOLE = {
+    "core/test_model_bites.py",
+    "core/test_session_model.py",
     "demo/test_pages.py",
     "test_conftest_guard.py",
     "test_layout.py",
@@ -103,7 +106,7 @@ def test_each_file_opens_with_the_question_it_answers(source: Path) -> None:
 @pytest.mark.parametrize("source", named(SOURCES))
 def test_files_and_functions_stay_small(source: Path) -> None:
     lines = code_lines(source)
-    assert len(lines) <= FILE_BUDGET_LINES
+    assert len(lines) <= (TEST_BUDGET_LINES if TESTS in source.parents else FILE_BUDGET_LINES)
     for function in functions(source):
         own = lines & set(range(function.lineno, (function.end_lineno or 0) + 1))
         assert len(own) <= FUNCTION_BUDGET_LINES, function.name

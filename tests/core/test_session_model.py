@@ -62,39 +62,44 @@ class SessionMachine(RuleBasedStateMachine):
 
     @rule()
     def open(self) -> None:
-        self.world.open()
+        self.world.traffic.open()
 
     @rule(number=NUMBERS, size=SIZES, server=SIDES)
     def write(self, number: int, size: int, server: bool) -> None:
-        self.world.write(number, size, server)
+        self.world.traffic.write(number, size, server)
 
     @rule(number=NUMBERS, server=SIDES)
     def end_half(self, number: int, server: bool) -> None:
-        self.world.end_half(number, server)
+        self.world.traffic.end_half(number, server)
 
     @rule(number=NUMBERS, server=SIDES)
     def consume(self, number: int, server: bool) -> None:
-        self.world.consume(number, server)
+        self.world.traffic.consume(number, server)
 
     @rule(number=NUMBERS, refuse=st.sampled_from([False, False, False, True]))
     def answer(self, number: int, refuse: bool) -> None:
-        self.world.answer(number, refuse)
+        self.world.traffic.answer(number, refuse)
 
     @rule(number=NUMBERS)
     def finish(self, number: int) -> None:
-        self.world.finish(number)
+        self.world.traffic.finish(number)
 
     @rule(number=NUMBERS)
     def break_backend(self, number: int) -> None:
-        self.world.break_backend(number)
+        self.world.traffic.break_backend(number)
 
     @rule(number=NUMBERS)
     def reset(self, number: int) -> None:
-        self.world.reset(number)
+        self.world.traffic.reset(number)
 
     @rule(number=NUMBERS)
     def stop(self, number: int) -> None:
-        self.world.stop(number)
+        self.world.traffic.stop(number)
+
+    @rule(chance=st.integers(0, 15))
+    def lose_server(self, chance: int) -> None:
+        if chance == 0:
+            self.world.lose_server()
 
     @rule(seconds=st.sampled_from([0.01, 0.11, 3.0]))
     def advance(self, seconds: float) -> None:

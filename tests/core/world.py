@@ -1,4 +1,4 @@
-"""Two ends of a session, and everything that a network can do to them.
+"""What can a network do to the two ends of a session?
 
 The client's core and the server's core talk over links that a test controls: a WebSocket
 that is cut with whatever is under way, or HTTP bodies that are lost, cut, doubled, late,
@@ -19,8 +19,8 @@ from sockproxy.core.errors import LinkError
 from sockproxy.core.pipe import Inbound, Outbound
 from sockproxy.core.ring import Verdict
 from sockproxy.core.session import Role, Session, Windows
+from tests.core.traffic import STREAM_WINDOW, Traffic
 
-STREAM_WINDOW = 16 * 1024
 SESSION_WINDOW = 24 * 1024
 WINDOWS = Windows(STREAM_WINDOW, 4 * STREAM_WINDOW, 16 * STREAM_WINDOW, SESSION_WINDOW)
 TLVS = {
@@ -31,32 +31,6 @@ TLVS = {
 ROOM = 8 * 1024
 FRAME_MAX = 16 * 1024 + 80
 LATE_MAX = 12
-
-
-@dataclass
-class Half:
-    """One direction of one stream, from its two ends."""
-
-    written: bytearray = field(default_factory=bytearray)
-    delivered: bytearray = field(default_factory=bytearray)
-    eof_written: bool = False
-    eof_seen: bool = False
-    held: int = 0
-
-
-@dataclass
-class Life:
-    """One incarnation of a stream id."""
-
-    id: int
-    up: Half = field(default_factory=Half)
-    down: Half = field(default_factory=Half)
-    asked: int = 0
-    answered: bool = False
-    finished: Code | None = None
-    ends: list[int] = field(default_factory=list)
-    reset: bool = False
-    stopped: bool = False
 
 
 @dataclass
@@ -91,10 +65,7 @@ class World:
         self.current: Link | None = None
         self.old: list[Link] = []
         self.late: list[tuple[Link, bytes]] = []
-        self.lives: dict[int, Life] = {}
-        self.at_server: dict[int, Life] = {}
-        self.past: list[Life] = []
-        self.pending: dict[int, list[Life]] = {}
+        self.traffic = Traffic(self.client, self.random)
         self.offsets: dict[tuple[bool, int], bytes] = {}
         self.acked = {True: 0, False: 0}
         self.lost = False
@@ -220,10 +191,10 @@ class World:
         if link is not self.current or server_in is None or self.server is None:
             return
         try:
-            self.server_acts(self.server.receive(server_in, message))
+            self.traffic.server_acts(self.server.receive(server_in, message))
         except LinkError:
             assert link.http, "a WebSocket has no holes"
-            self.server_acts(self.server.take_events())
+            self.traffic.server_acts(self.server.take_events())
 
     def hello_heard(self, link: Link, hello: frames.Hello) -> bool:
         """Play the hub: return whether the rest of the message is listened to."""
@@ -234,6 +205,7 @@ class World:
             self.made += 1
             server = Session(Role.SERVER, WINDOWS, lambda: self.now)
             self.gate = ServerAttach(server, hello.sid)
+            self.traffic.server = server
         if hello.request:
             return self.continued(link, hello)
         code = self.gate.judge(hello)
@@ -262,188 +234,36 @@ class World:
         if link.http and not pipe.welcome_due:
             pipe = Inbound(frames.MAX_SERVER_DATA_BYTES)
         try:
-            self.client_acts(link, self.client.receive(pipe, message))
+            self.client_told(link, self.client.receive(pipe, message))
         except LinkError:
             assert link.http, "a WebSocket has no holes"
-            self.client_acts(link, self.client.take_events())
+            self.client_told(link, self.client.take_events())
         if (cut_at is not None and not link.http) or (cut_at is not None and pipe.welcome_due):
             self.cut()
 
-    # What the ends do about events.
-
-    def server_acts(self, happened: list[events.Event]) -> None:
-        server = self.server
-        assert server is not None
-        for event in happened:
-            match event:
-                case events.OpenRequested():
-                    self.server_opens(event)
-                case events.DataReceived():
-                    life = self.at_server[event.stream]
-                    life.up.delivered += event.data
-                    life.up.held += len(event.data)
-                case events.EofReceived():
-                    self.at_server[event.stream].up.eof_seen = True
-                case events.ResetReceived():
-                    life = self.at_server[event.stream]
-                    assert life.reset, f"stream {event.stream} reset by nobody: {event.text}"
-                    if life.finished is None:
-                        life.finished = Code.ABORTED
-                        server.finish(event.stream, Code.ABORTED, abort=True)
-                case events.StopReceived():
-                    assert self.at_server[event.stream].stopped
-
-    def server_opens(self, event: events.OpenRequested) -> None:
-        life = self.pending[event.stream].pop(0)
-        life.asked += 1
-        assert life.asked == 1, "one OPEN is one backend"
-        assert (event.host, event.port) == (f"life-{id(life)}", 1)
-        self.at_server[event.stream] = life
-
-    def client_acts(self, link: Link, happened: list[events.Event]) -> None:
-        for event in happened:
-            match event:
-                case events.Welcomed():
-                    link.answered = True
-                case events.DataReceived():
-                    life = self.lives[event.stream]
-                    assert not life.ends
-                    life.down.delivered += event.data
-                    life.down.held += len(event.data)
-                case events.EofReceived():
-                    self.lives[event.stream].down.eof_seen = True
-                case events.StreamClosed():
-                    self.client_ended(event)
-
-    def client_ended(self, event: events.StreamClosed) -> None:
-        life = self.lives.pop(event.stream)
-        life.ends.append(event.code)
-        self.past.append(life)
-        if event.code == Code.CLEAN:
-            assert life.up.delivered == life.up.written
-            assert life.up.eof_seen
-            if not life.stopped:
-                assert life.down.delivered == life.down.written
-                assert life.down.eof_seen
-
-    # What applications do.
-
-    def open(self) -> None:
-        if self.lost or len(self.lives) >= 6:
-            return
-        life = Life(0)
-        life.id = self.client.open(f"life-{id(life)}", 1)
-        assert life.id not in self.lives, "an id is used once at a time"
-        self.lives[life.id] = life
-        self.pending.setdefault(life.id, []).append(life)
-
-    def pick(self, number: int, server: bool) -> Life | None:
-        lives = self.at_server if server else self.lives
-        sessions = self.server if server else self.client
-        ids = [i for i in lives if sessions is not None and i in sessions.streams]
-        return lives[ids[number % len(ids)]] if ids else None
-
-    def write(self, number: int, size: int, server: bool) -> None:
-        life = self.pick(number, server)
-        session = self.server if server else self.client
-        if life is None or session is None or life.reset:
-            return
-        half = life.down if server else life.up
-        closing = half.eof_written or life.finished is not None
-        if closing or (server and (not life.answered or life.stopped)):
-            return
-        if session.queued(life.id) > 2 * STREAM_WINDOW:
-            return
-        data = self.random(size)
-        half.written += data
-        session.write(life.id, data)
-
-    def end_half(self, number: int, server: bool) -> None:
-        life = self.pick(number, server)
-        session = self.server if server else self.client
-        if life is None or session is None or life.reset or life.finished is not None:
-            return
-        half = life.down if server else life.up
-        if half.eof_written or (server and not life.answered):
-            return
-        half.eof_written = True
-        session.write_eof(life.id)
-
-    def consume(self, number: int, server: bool) -> None:
-        life = self.pick(number, server)
-        session = self.server if server else self.client
-        if life is None or session is None:
-            return
-        half = life.up if server else life.down
-        session.consume(life.id, half.held)
-        half.held = 0
-
-    def answer(self, number: int, refuse: bool) -> None:
-        """The server's backend is there, or is not."""
-        life, server = self.pick(number, True), self.server
-        if life is None or server is None or life.answered or life.finished is not None:
-            return
-        if refuse:
-            life.finished = Code.REFUSED
-            server.finish(life.id, Code.REFUSED, "refused")
-        else:
-            life.answered = True
-            server.opened(life.id, ("192.0.2.1", 1), ("192.0.2.2", 2))
-
-    def finish(self, number: int) -> None:
-        """The server's backend is gone in order: both halves have ended."""
-        life, server = self.pick(number, True), self.server
-        if life is None or server is None or life.finished is not None:
-            return
-        if life.up.eof_seen and (life.down.eof_written or life.stopped) and life.answered:
-            life.finished = Code.CLEAN
-            server.finish(life.id, Code.CLEAN)
-
-    def break_backend(self, number: int) -> None:
-        """The server's backend resets: what was read goes first."""
-        life, server = self.pick(number, True), self.server
-        if life is None or server is None or life.finished is not None:
-            return
-        life.finished = Code.BACKEND_RESET
-        server.finish(life.id, Code.BACKEND_RESET, "reset")
-
-    def reset(self, number: int) -> None:
-        life = self.pick(number, False)
-        if life is None or life.reset:
-            return
-        life.reset = True
-        end = self.client.reset(life.id, Code.ABORTED, "enough")
-        if end is not None:
-            self.pending[life.id].remove(life)
-            self.client_ended(end)
-
-    def stop(self, number: int) -> None:
-        life = self.pick(number, False)
-        if life is None or life.reset:
-            return
-        life.stopped = True
-        self.client.stop(life.id)
+    def client_told(self, link: Link, happened: list[events.Event]) -> None:
+        link.answered = link.answered or any(type(e) is events.Welcomed for e in happened)
+        self.traffic.client_acts(happened)
 
     def advance(self, seconds: float) -> None:
         self.now += seconds
 
     def lose_server(self) -> None:
-        """The server's state is gone; every stream that it may have heard of is lost."""
+        """The server's state is gone: every stream that it may have heard of is lost."""
         self.gate, self.current = None, None
         self.cut()
         self.lost = True
-        for end in self.client.lose():
-            life = self.lives[end.stream]
-            assert end.acked <= len(life.up.delivered), "acked was delivered"
-            self.client_ended(end)
+        ends = self.client.lose()
+        for end in ends:
+            delivered = self.traffic.lives[end.stream].up.delivered
+            assert end.acked <= len(delivered), "what was acked was delivered"
+        self.traffic.server = None
+        self.traffic.client_acts(list(ends))
 
     # Invariants.
 
     def check(self) -> None:
-        for life in (*self.lives.values(), *self.at_server.values()):
-            for half in (life.up, life.down):
-                assert half.written.startswith(half.delivered), "I1: a prefix of what was written"
-            assert len(life.ends) <= 1, "I3: one end"
+        self.traffic.check()
         self.check_end(self.client, True)
         if self.server is not None:
             self.check_end(self.server, False)
@@ -463,20 +283,16 @@ class World:
             assert known == entry.data, "I8: an offset denotes the same bytes for ever"
         for stream in session.streams.values():
             assert stream.credit.sent <= stream.credit.max, "I6: the sender's bound"
-            life = (self.lives if up else self.at_server).get(stream.id)
-            if life is not None:
-                held = life.down.held if up else life.up.held
-                assert held <= stream.window.size, "I6: the receiver's bound"
 
     # Stretches.
 
     def flood(self, number: int, server: bool, deliver: bool) -> None:
         """One end writes and writes, the other does not read, or nothing arrives."""
         for other in range(4):
-            self.open()
-            self.answer(number + other, False)
+            self.traffic.open()
+            self.traffic.answer(number + other, False)
         for turn in range(40):
-            self.write(number + turn % 4, 5000, server)
+            self.traffic.write(number + turn % 4, 5000, server)
             self.client_says()
             self.server_says()
             if deliver:
@@ -491,11 +307,11 @@ class World:
             self.server_says,
             self.to_server,
             self.to_client,
-            lambda: self.consume(number, True),
-            lambda: self.consume(number, False),
-            lambda: self.answer(number, False),
-            lambda: self.write(number, 3000, True),
-            lambda: self.write(number, 3000, False),
+            lambda: self.traffic.consume(number, True),
+            lambda: self.traffic.consume(number, False),
+            lambda: self.traffic.answer(number, False),
+            lambda: self.traffic.write(number, 3000, True),
+            lambda: self.traffic.write(number, 3000, False),
             lambda: self.advance(0.03),
         )
         verbs[number % len(verbs)]()
@@ -515,13 +331,13 @@ class World:
                 self.to_client()
             for number in range(6):
                 for server in (True, False):
-                    self.consume(number, server)
-                    self.end_half(number, server)
-                self.answer(number, False)
-                self.finish(number)
+                    self.traffic.consume(number, server)
+                    self.traffic.end_half(number, server)
+                self.traffic.answer(number, False)
+                self.traffic.finish(number)
             self.advance(0.05)
-            if not busy and not self.lives and not self.client.log.entries:
+            if not busy and not self.traffic.lives and not self.client.log.entries:
                 break
-        assert not self.lives, f"I2, I10: streams {list(self.lives)} never ended"
+        assert not self.traffic.lives, f"I2, I10: streams {list(self.traffic.lives)} never ended"
         assert not self.client.log.entries
         assert self.server is None or not self.server.streams
