@@ -39,7 +39,7 @@ function replay({ windows, clock, random, steps, end }) {
   assert.deepEqual([session.rx, session.log.base, session.log.next], end);
 }
 
-const traces = JSON.parse(readFileSync(new URL('traces.json', import.meta.url), 'utf8'));
+const traces = JSON.parse(readFileSync(new URL('../../tests/vectors/traces.json', import.meta.url), 'utf8'));
 
 test('there are 300 traces, and they say something', () => {
   assert.equal(traces.length, 300);

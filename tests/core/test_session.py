@@ -7,6 +7,7 @@ import pytest
 from sockproxy.codes import Code
 from sockproxy.core import events, frames
 from sockproxy.core.errors import LocalError, PeerError
+from tests.core import make_traces
 from tests.core.ends import Ends, heard
 
 
@@ -139,3 +140,7 @@ def test_a_body_may_be_cut_where_a_message_may_not() -> None:
     ends, stream = connected()
     body = frames.encode_data(stream, b"whole") + frames.encode_data(stream, b"cut")[:3]
     assert ends.server.receive(ends.server_in, body) == [events.DataReceived(stream, b"whole")]
+
+
+def test_the_traces_that_javascript_replays_are_those_of_this_core() -> None:
+    assert make_traces.FILE.read_text(encoding="utf-8") == make_traces.text()

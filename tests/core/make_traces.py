@@ -1,9 +1,9 @@
-"""What does the Python client say, step by step, in 300 sessions? (traces.json beside this.)
+"""What does the Python client say, step by step, in 300 sessions? (tests/vectors/traces.json)
 
 Each trace is a random session of the Python client core against the Python server core: the
 steps that the client took, what it received, and every message it gave (a long one as its
 SHA-256). The JavaScript client takes the same steps and must give the same bytes.
-`python js/test/traces.py` writes the file again; the same core gives the same file.
+`python -m tests.core.make_traces` writes the file again; the same core gives the same file.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from sockproxy.core.attach import ClientAttach, ServerAttach
 from sockproxy.core.session import Role, Session, Windows
 from sockproxy.core.stream import State
 
+FILE = Path(__file__).parent.parent / "vectors" / "traces.json"
 TRACES = 300
 STEPS = (40, 80, 120)
 BULK_STEPS = 700
@@ -38,7 +39,7 @@ class Trace:
     """One client, the server it talks to, and the steps so far."""
 
     def __init__(self, seed: int) -> None:
-        self.random = Random(seed)  # noqa: S311 - repeatable, not secret
+        self.random = Random(seed)
         # Now and then whole quanta and a full log, which tiny windows never see.
         self.bulk = seed % 100 == 0
         self.windows = Windows() if self.bulk else TINY
@@ -209,11 +210,10 @@ class Trace:
         }
 
 
-def main() -> None:
+def text() -> str:
     traces = [json.dumps(Trace(seed).run(), ensure_ascii=False) for seed in range(TRACES)]
-    text = "[\n" + ",\n".join(traces) + "\n]\n"
-    Path(__file__).with_suffix(".json").write_text(text, encoding="utf-8")
+    return "[\n" + ",\n".join(traces) + "\n]\n"
 
 
 if __name__ == "__main__":
-    main()
+    FILE.write_text(text(), encoding="utf-8")
