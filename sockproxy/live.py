@@ -126,7 +126,9 @@ class LiveSession:
             self.leave(Code.PROTOCOL, str(fault))
         else:
             self._act(happened)
-            self.flush()
+            # A page that writes single bytes is answered by an ACK now and then.
+            if self._ack_timer is None or not self.core.silent:
+                self.flush()
 
     def _act(self, happened: list[events.Event]) -> None:
         for event in happened:

@@ -32,6 +32,7 @@ from sockproxy.kernel import limit_unsent, unsent_bytes
 from sockproxy.place import Place
 
 MESSAGE_MAX_BYTES = 256 * 1024
+SLICE_BYTES = 8 * 1024
 CLOSE_TIMEOUT_S = 2.0
 SLOW_CLOSE_TIMEOUTS = 15
 CLOSE_REASON_MAX_BYTES = 123
@@ -222,6 +223,7 @@ class Connection(WebSocketServerProtocol):  # type: ignore[misc]  # autobahn is 
 
     failures = Logger()
     closeHandshakeTimeoutCall: IDelayedCall | None
+    message_data: list[bytes] | None
 
     def __init__(self, peer: Peer) -> None:
         super().__init__()
@@ -342,10 +344,17 @@ class Connection(WebSocketServerProtocol):  # type: ignore[misc]  # autobahn is 
         later: IDelayedCall = factory.reactor.callLater(factory.close_timeout_s, act)
         return later
 
-    # autobahn builds a coloured debug line for every read and write, even unseen ones.
+    # autobahn builds a coloured debug line for every read and write, even unseen ones, copies
+    # all that it has not looked at for every frame, and makes a Deferred for every message.
 
     def dataReceived(self, data: bytes) -> None:
-        self._dataReceived(data)
+        for at in range(0, len(data), SLICE_BYTES):
+            self._dataReceived(data[at : at + SLICE_BYTES])
+
+    def onMessageEnd(self) -> None:
+        if not self.failedByMe and self.message_data is not None:
+            self.onMessage(b"".join(self.message_data), self.message_is_binary)
+        self.message_data = None
 
     def sendData(self, data: bytes, sync: bool = False, chopsize: int | None = None) -> None:
         if sync or chopsize or self.send_queue:

@@ -157,6 +157,11 @@ class Session:
             return None
         return max(0.0, self.ack_since + ACK_DELAY_S - self.clock())
 
+    @property
+    def silent(self) -> bool:
+        """Whether a link that was up to date has nothing to send, but for an ACK in time."""
+        return not (self.ready or self.attention or self.local or self.ack_owed or self.going_away)
+
     def ping(self) -> None:
         """Ask the peer for a sign of life on this link."""
         self.local[frames.Ping] = frames.Ping(self.token())
