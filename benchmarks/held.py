@@ -10,7 +10,7 @@ from twisted.internet.task import deferLater
 
 from benchmarks.pages import Page, Upload, raw_page, settle
 from benchmarks.report import KIB, MIB, Figure, quantile
-from benchmarks.server import Server, server
+from benchmarks.server import Broken, Server, server
 
 PAGE_STOPS_MIB = 8
 BACKEND_STOPS_MIB = 4
@@ -26,6 +26,27 @@ STALLED_S = 1.0
 AT_ONCE = 50
 
 Ports = dict[str, int]
+
+
+class Count:
+    """How many bytes came, before and after the page stopped."""
+
+    def __init__(self) -> None:
+        self._came = 0
+        self._before = 0
+
+    def take(self, data: bytes) -> None:
+        self._came += len(data)
+
+    def stop(self) -> None:
+        self._before = self._came
+
+    def note(self, seconds: float) -> str:
+        """Say it; a flood that never came would prove nothing."""
+        if not self._before:
+            raise Broken("the flood never came")
+        before, after = (count / MIB for count in (self._before, self._came - self._before))
+        return f"{before:.0f} MiB came, then {seconds:g} s of flood brought {after:.1f} MiB"
 
 
 async def growth(reactor: Any, proxy: Server, act: Awaitable[None]) -> float:
@@ -100,13 +121,14 @@ async def page_stops_consuming(reactor: Any, ports: Ports, seconds: float) -> li
     with server(ports) as proxy:
         page, echo = await session(reactor, proxy)
         pinger = Pinger(page, echo)
-        came = {"bytes": 0}
-        pinger.others = lambda _, data: came.update(bytes=came["bytes"] + len(data))
+        count = Count()
+        pinger.others = lambda _, data: count.take(data)
 
         async def act() -> None:
             page.open("flood")
             await deferLater(reactor, READS_FIRST_S)
             page.reading = False
+            count.stop()
             pinger.samples_s.clear()
             await deferLater(reactor, seconds)
 
@@ -114,8 +136,7 @@ async def page_stops_consuming(reactor: Any, ports: Ports, seconds: float) -> li
         grown = await growth(reactor, proxy, act())
         pinger.stop()
         page.close()
-        note = f"flooded for {seconds:g} s, {came['bytes'] / MIB:.0f} MiB came before"
-        held = Figure(name, grown, "MiB", most=PAGE_STOPS_MIB, note=note)
+        held = Figure(name, grown, "MiB", most=PAGE_STOPS_MIB, note=count.note(seconds))
         return [held, *pinger.figures(name)]
 
 
@@ -123,18 +144,20 @@ async def page_stops_reading(reactor: Any, ports: Ports, seconds: float) -> list
     """The page's TCP connection is not read at all."""
     with server(ports) as proxy:
         page, _ = await session(reactor, proxy)
-        page.on_data = lambda stream, data: None
+        count = Count()
+        page.on_data = lambda _, data: count.take(data)
 
         async def act() -> None:
             page.open("flood")
             await deferLater(reactor, READS_FIRST_S)
             assert page.carrier is not None
+            count.stop()
             page.carrier.transport.pauseProducing()
             await deferLater(reactor, seconds)
 
         grown = await growth(reactor, proxy, act())
         page.close()
-    note = f"flooded for {seconds:g} s"
+    note = count.note(seconds)
     return [Figure("page's TCP not read", grown, "MiB", most=PAGE_STOPS_MIB, note=note)]
 
 
@@ -142,16 +165,19 @@ async def raw_page_stops_reading(reactor: Any, ports: Ports, seconds: float) -> 
     """The same over /raw."""
     with server(ports) as proxy:
         await _warm_raw(reactor, proxy)
+        count = Count()
 
         async def act() -> None:
             page = await raw_page(reactor, proxy.port, "flood")
+            page.on_data = count.take
             await deferLater(reactor, READS_FIRST_S)
+            count.stop()
             page.transport.pauseProducing()
             await deferLater(reactor, seconds)
             page.transport.abortConnection()
 
         grown = await growth(reactor, proxy, act())
-    note = f"flooded for {seconds:g} s"
+    note = count.note(seconds)
     return [Figure("raw page's TCP not read", grown, "MiB", most=PAGE_STOPS_MIB, note=note)]
 
 
