@@ -36,6 +36,7 @@ async def measure(reactor: Any, quick: bool) -> list[Figure]:
         figures += await held.raw_page_stops_reading(reactor, ports, flood_s)
         figures += await held.backend_stops(reactor, ports)
         figures += await held.raw_backend_stops(reactor, ports)
+        figures += await held.crowd(reactor, ports, flood_s)
         figures += await held.busy_neighbour(reactor, ports, seconds)
         figures += await held.idle(reactor, ports, sessions, seconds)
         figures += await speed.speed(reactor, ports, seconds, bulk_bytes)

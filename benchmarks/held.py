@@ -24,6 +24,7 @@ SAMPLE_S = 0.05
 READS_FIRST_S = 1.0
 STALLED_S = 1.0
 AT_ONCE = 50
+CROWD = 20
 
 Ports = dict[str, int]
 
@@ -217,6 +218,37 @@ async def raw_backend_stops(reactor: Any, ports: Ports) -> list[Figure]:
 
         grown = await growth(reactor, proxy, act())
     return stalled.figures("raw backend stops reading", grown)
+
+
+async def crowd(reactor: Any, ports: Ports, seconds: float) -> list[Figure]:
+    """Many at once, so that memory that was free before cannot hide what each one takes."""
+    with server(ports) as proxy:
+        pages = await _sessions(reactor, proxy, 2 * CROWD)
+
+        async def flood() -> None:
+            for page in pages[:CROWD]:
+                page.open("flood")
+            await deferLater(reactor, READS_FIRST_S)
+            for page in pages[:CROWD]:
+                assert page.carrier is not None
+                page.carrier.transport.pauseProducing()
+            await deferLater(reactor, seconds)
+
+        async def push() -> None:
+            for page in pages[CROWD:]:
+                page.uploads[page.open("hold")] = Upload(PUSH_BYTES)
+                page.flush()
+            await deferLater(reactor, seconds)
+
+        flooded = await growth(reactor, proxy, flood()) / CROWD
+        pushed = await growth(reactor, proxy, push()) / CROWD
+        for page in pages:
+            page.close()
+    note = f"mean of {CROWD} sessions at once"
+    return [
+        Figure("page's TCP not read, each", flooded, "MiB", most=PAGE_STOPS_MIB, note=note),
+        Figure("backend stops reading, each", pushed, "MiB", most=BACKEND_STOPS_MIB, note=note),
+    ]
 
 
 class Stalled:
