@@ -22,7 +22,8 @@ IDLE_CPU_PERCENT = 2
 IDLE_FIRST = 50
 SAMPLE_S = 0.05
 READS_FIRST_S = 1.0
-STALLED_S = 1.0
+STALLED_S = 0.5
+STALLED_AT_MIB = 16
 AT_ONCE = 50
 CROWD = 20
 
@@ -267,11 +268,10 @@ class Stalled:
                 return
 
     def figures(self, name: str, grown: float) -> list[Figure]:
-        most = PUSH_BYTES / 2 / MIB
-        note = f"of {PUSH_BYTES / MIB:.0f} MiB pushed; kernels hold the most of it"
+        note = f"of {PUSH_BYTES / MIB:.0f} MiB pushed; most of it is in kernels"
         return [
             Figure(name, grown, "MiB", most=BACKEND_STOPS_MIB),
-            Figure(f"{name}: stalled at", self.taken / MIB, "MiB", most=most, note=note),
+            Figure(f"{name}: stalled at", self.taken / MIB, "MiB", most=STALLED_AT_MIB, note=note),
         ]
 
 
