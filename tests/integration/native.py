@@ -16,6 +16,7 @@ from twisted.internet.endpoints import TCP4ClientEndpoint
 
 from sockproxy.core import events
 from sockproxy.core.attach import ClientAttach
+from sockproxy.core.frames import SECRET_BYTES
 from sockproxy.core.pipe import Inbound, Outbound
 from sockproxy.core.session import Role, Session, Windows
 
@@ -26,6 +27,8 @@ class Carrier(WebSocketClientProtocol):  # type: ignore[misc]  # autobahn is unt
     """A WebSocket that hands everything to its client."""
 
     client: NativeClient
+    deaf = False
+    cut_at: int | None = None
 
     def onOpen(self) -> None:
         self.client.carrier_opened(self)
@@ -44,8 +47,17 @@ class Carrier(WebSocketClientProtocol):  # type: ignore[misc]  # autobahn is unt
     def sendData(self, data: bytes, sync: bool = False, chopsize: int | None = None) -> None:
         if sync or chopsize:
             super().sendData(data, sync, chopsize)
-        else:
+        elif self.cut_at is None or self.state != self.STATE_OPEN:
             self.transport.write(data)
+        else:
+            self._send_some(data, self.cut_at)
+
+    def _send_some(self, data: bytes, most: int) -> None:
+        self.transport.write(data[:most])
+        self.cut_at = max(0, most - len(data))
+        if not self.cut_at:
+            # A FIN behind the last byte: an abort would take back what the kernel holds.
+            self.transport.loseConnection()
 
 
 class NativeClient:
@@ -63,8 +75,10 @@ class NativeClient:
         self.port = port
         self.origin = origin
         self.core = Session(Role.CLIENT, windows or Windows(), reactor.seconds)
-        self.attach = ClientAttach(self.core, os.urandom)
+        self.secrets: list[bytes] = []
+        self.attach = ClientAttach(self.core, self._draw)
         self.carrier: Carrier | None = None
+        self.carriers: list[Carrier] = []
         self.happened: list[events.Event] = []
         self.data: dict[int, bytearray] = {}
         self.close_code: int | None = None
@@ -76,9 +90,19 @@ class NativeClient:
         self._timer: Any = None
 
     async def connect(
-        self, path: str = "/sp/_/ws", protocols: tuple[str, ...] = ("sockproxy.v1",)
+        self,
+        path: str = "/sp/_/ws",
+        protocols: tuple[str, ...] = ("sockproxy.v1",),
+        *,
+        await_welcome: bool = True,
+        cut_at: int | None = None,
     ) -> None:
-        """Open a WebSocket and say HELLO on it; the older one is forgotten, not closed."""
+        """Open a WebSocket and say HELLO on it; the older one is forgotten, not closed.
+
+        Without `await_welcome` nothing that comes on it is ever heard. With `cut_at` the
+        connection dies when so many bytes of what it says have gone.
+        """
+        self.close_code = None
         url = f"ws://127.0.0.1:{self.port}{path}"
         factory = WebSocketClientFactory(
             url, origin=self.origin, protocols=list(protocols), reactor=self.reactor
@@ -89,20 +113,30 @@ class NativeClient:
         def build() -> Carrier:
             carrier = Carrier()
             carrier.client = client
+            carrier.deaf = not await_welcome
+            carrier.cut_at = cut_at
+            client.carriers.append(carrier)
             return carrier
 
         factory.protocol = build
         carrier = await TCP4ClientEndpoint(self.reactor, "127.0.0.1", self.port).connect(factory)
         await self.until(lambda: self.carrier is carrier or self.close_code is not None)
 
+    def _draw(self, count: int) -> bytes:
+        drawn = os.urandom(count)
+        if count == SECRET_BYTES:
+            self.secrets.append(drawn)
+        return drawn
+
     def carrier_opened(self, carrier: Carrier) -> None:
         self.carrier = carrier
         carrier.transport.setTcpNoDelay(True)
         self._inbound, self._outbound = self.attach.hello()
         self.flush()
+        self._check()
 
     def received(self, carrier: Carrier, payload: bytes) -> None:
-        if carrier is not self.carrier or self._inbound is None:
+        if carrier is not self.carrier or carrier.deaf or self._inbound is None:
             return
         for event in self.core.receive_message(self._inbound, payload):
             self._note(event)
@@ -168,6 +202,8 @@ class NativeClient:
     def close(self) -> None:
         """Leave: no timer, no connection."""
         self.kill()
+        for carrier in self.carriers:
+            carrier.transport.abortConnection()
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
