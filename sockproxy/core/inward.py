@@ -169,6 +169,9 @@ def _open(session: Session, frame: frames.Open) -> None:
         raise PeerError(Code.FLOW, f"stream {frame.stream}: more than {MAX_BUSY_IDS} ids in use")
     session.highest_id = max(session.highest_id, frame.stream)
     session.make_stream(frame.stream, frame.window, Direction.DOWN)
+    if session.draining:
+        session.finish(frame.stream, Code.BUSY, "this session is draining", abort=True)
+        return
     session.events.append(events.OpenRequested(frame.stream, frame.host, frame.port, frame.tlvs))
 
 

@@ -84,6 +84,7 @@ class Session:
         self.attention: dict[int, Stream] = {}
         self.ready: deque[Stream] = deque()
         self.going_away: frames.GoAway | None = None
+        self.draining = False
         self.progressed: set[int] = set()
         # Client: ids to use again, and OPENs that may go before WELCOME.
         self.free_ids: list[int] = []
@@ -224,7 +225,8 @@ class Session:
         self.attention[stream_id] = stream
 
     def go_away(self, code: Code, deadline_ms: int) -> None:
-        """Ask the client to open its next streams elsewhere."""
+        """Ask the client to open its next streams elsewhere; this end opens no more."""
+        self.draining = True
         self.going_away = frames.GoAway(code, deadline_ms)
 
     # Streams, from both ends.

@@ -300,3 +300,14 @@ def test_going_away_is_told() -> None:
     ends.server.go_away(Code.RESTART, 5000)
     ends.exchange()
     assert ends.down_events == [events.GoingAway(Code.RESTART, 5000)]
+
+
+def test_an_open_that_crosses_it_was_never_tried() -> None:
+    ends, _ = connected()
+    late = ends.client.open("late", 0)
+    ends.server.go_away(Code.RESTART, 5000)
+    ends.exchange()
+    assert ends.up_events == []
+    assert [(e.stream, e.code) for e in ends.down_events if type(e) is events.StreamClosed] == [
+        (late, Code.BUSY)
+    ]
