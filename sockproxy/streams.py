@@ -110,7 +110,7 @@ class Streams:
         if len(self._relays) >= limits.streams:
             return Deny(Code.QUOTA, f"more than {limits.streams} streams in one session")
         if not self._opens.take(self._shared.clock.seconds()):
-            return Deny(Code.BUSY, f"more than {limits.opens_per_s} opens a second")
+            return Deny(Code.BUSY, f"more than {limits.opens_per_s:g} opens a second")
         try:
             target = parse(event.host, event.port)
         except BadTarget as error:
