@@ -57,19 +57,20 @@ class Policy:
     def __init__(self, settings: Settings) -> None:
         self._backends = settings.backends
         self._access = settings.access
-        self._by_address = {
-            (backend.target.host, backend.target.port): name
-            for name, backend in settings.backends.items()
-            if isinstance(backend.target, TcpTarget)
-        }
+        self._by_address: dict[tuple[str, int], list[str]] = {}
+        for name, backend in settings.backends.items():
+            if isinstance(backend.target, TcpTarget):
+                address = (backend.target.host, backend.target.port)
+                self._by_address.setdefault(address, []).append(name)
 
     def decide(self, asker: Asker, target: NamedTarget | HostTarget) -> Allow | Deny:
         """Return the answer to `asker` wanting `target`."""
         if isinstance(target, NamedTarget):
             return self._named(asker, target.name)
-        name = self._by_address.get((target.host, target.port))
-        if name is not None:
-            return self._named(asker, name)
+        for name in self._by_address.get((target.host, target.port), ()):
+            answer = self._named(asker, name)
+            if isinstance(answer, Allow):
+                return answer
         return self._chosen(asker, target)
 
     def origin_known(self, origin: str | None) -> bool:

@@ -191,3 +191,25 @@ def test_an_origin_that_no_rule_can_list_gets_no_advice(origin: str) -> None:
     assert hint.isascii()
     assert "\n" not in hint
     assert len(hint) < 1000
+
+
+def test_backends_at_one_address_each_serve_their_own_pages() -> None:
+    both = ini.loads(
+        "[listen web]\nendpoint = tcp:8080\n"
+        "[backend a]\ntarget = tcp:irc.example.org:6667\norigins = https://a.example\n"
+        "[backend b]\ntarget = tcp:irc.example.org:6667\norigins = https://b.example\n"
+        "[access c]\nallow = irc.example.org:6667\norigins = https://c.example\n"
+    ).settings
+    target = HostTarget("irc.example.org", 6667)
+    rules = {
+        origin: Policy(both).decide(Asker(f"https://{origin}.example", None, "192.0.2.1"), target)
+        for origin in "abcd"
+    }
+
+    assert [getattr(answer, "rule", None) for answer in rules.values()] == [
+        "[backend a]",
+        "[backend b]",
+        "[access c]",
+        None,
+    ]
+    assert rules["d"] == Deny(Code.DENIED, "not allowed or not reachable")
