@@ -90,6 +90,7 @@ class LiveSession:
         self._heard_at = self._shared.clock.seconds()
         self._pinged = False
         self.flush()
+        self.streams.release()
 
     def leave(self, code: Code, text: str) -> None:
         """End the link that carries the session now, if any; the session waits."""
@@ -195,6 +196,7 @@ class LiveSession:
         self.link = self._inbound = self._outbound = None
         self._detached_at = self._shared.clock.seconds()
         self._disarm()
+        self.streams.hold()
         if not self.over:
             self._owner.detached(self)
 

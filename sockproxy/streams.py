@@ -79,6 +79,17 @@ class Streams:
             if relay is not None and not self.core.queued(stream):
                 relay.resume()
 
+    def hold(self) -> None:
+        """Read no backend while there is no link: what waits is bounded as it stands."""
+        for relay in self._relays.values():
+            relay.pause()
+
+    def release(self) -> None:
+        """Read the backends again of which nothing waits."""
+        for stream, relay in list(self._relays.items()):
+            if not self.core.queued(stream):
+                relay.resume()
+
     def end(self, code: Code, text: str) -> None:
         """End all: an expired session flushes what it took, any other one aborts."""
         relays, self._relays = self._relays, {}

@@ -213,6 +213,22 @@ def test_a_waiting_session_holds_its_backend_by_back_pressure() -> None:
     assert live.held_bytes >= 100_000
 
 
+def test_no_backend_is_read_while_there_is_no_link() -> None:
+    server = Server()
+    page = Page(server)
+    page.core.open("irc", 0)
+    page.core.open("told", 0)
+    page.connect()
+    backend = server.backend(0)
+    page.exchange()
+    page.lose_link()
+    late = server.backend(1)
+
+    assert (backend.producerState, late.producerState) == ("paused", "paused")
+    page.connect()
+    assert (backend.producerState, late.producerState) == ("producing", "producing")
+
+
 def test_a_link_that_never_was_is_not_lost() -> None:
     page = Page(Server())
     live = page.connect()
