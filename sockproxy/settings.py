@@ -103,7 +103,8 @@ class Backend(Way):
     """[backend NAME]: a service that pages may open by its name or exact address."""
 
     target: Target = Field(
-        description="tcp:HOST:PORT, tls:HOST:PORT[:ca=FILE][:name=HOST] or unix:PATH"
+        description="tcp:HOST:PORT, unix:PATH, or"
+        " tls:HOST:PORT[:ca=FILE][:name=HOST][:certificate=FILE][:privateKey=FILE]"
     )
     reveal_address: bool = Field(
         default=False, description="tell the page the backend's address, not just its name"

@@ -11,6 +11,8 @@ from __future__ import annotations
 
 from codecs import getincrementaldecoder
 
+from twisted.logger import Logger
+
 from sockproxy.codes import Code
 from sockproxy.front import Visitor
 from sockproxy.policy.access import Allow, Asker, Deny
@@ -18,6 +20,8 @@ from sockproxy.policy.target import BadTarget, parse
 from sockproxy.relay import Relay
 from sockproxy.streams import Shared
 from sockproxy.upgrade import ABNORMAL, Greet, Peer, Refusal, Socket
+
+log = Logger()
 
 PENDING_MAX_BYTES = 64 * 1024
 
@@ -35,6 +39,12 @@ def greeter(name: str, shared: Shared) -> Greet:
         except BadTarget as error:
             return Refusal(404, str(error))
         if isinstance(answer, Deny):
+            log.info(
+                "raw {backend} for {origin} denied: {reason}",
+                backend=name,
+                origin=visitor.origin,
+                reason=answer.reason,
+            )
             return Refusal(403, answer.reason)
         return RawPeer(answer, choose(visitor.offered), shared)
 
