@@ -11,6 +11,7 @@ import configparser
 import difflib
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -52,8 +53,7 @@ _UNITS_BYTES = {
     "GiB": 1024**3,
 }
 _QUANTITY = re.compile(r"([0-9]{1,15}(?:\.[0-9]+)?)\s*([A-Za-z]+)", re.ASCII)
-_HEADER = re.compile(r"\[(?P<section>[^]]*)\]")
-_KEY = re.compile(r"(?P<key>[^\s=:#;][^=:]*?)\s*[=:]")
+_COMMENTS = ("#", ";")
 _WORDS = {"yes": True, "no": False, "true": True, "false": False, "on": True, "off": False}
 
 
@@ -96,21 +96,63 @@ class Loaded:
 
 
 class Lines:
-    """Where each section and key stands: configparser does not tell."""
+    """Where each section and key stands, and which lines are wrong in themselves.
+
+    configparser does not tell where, and would stop at the first that stands twice. So
+    lines are told apart here by its own rules, and it is left to read the values; where a
+    key stands twice, the later one counts.
+    """
 
     def __init__(self, text: str) -> None:
+        self.first_section = 0
+        self.torn: set[str] = set()
+        self.faults: list[tuple[int, str, str, str]] = []
         self._at: dict[tuple[str, str], int] = {}
-        section = ""
+        self._section = self._key = ""
+        self._keys: set[str] = set()
+        indent = 0
         for number, line in enumerate(text.split("\n"), 1):
-            header, key = _HEADER.match(line), _KEY.match(line)
-            if header:
-                section = header["section"]
-                self._at.setdefault((section, ""), number)
-            elif key:
-                self._at.setdefault((section, key["key"]), number)
+            content = line.strip()
+            depth = line.find(content)
+            goes_on = self._key and depth > indent
+            if content and not content.startswith(_COMMENTS) and not goes_on:
+                indent = depth
+                self._note(number, content)
 
     def of(self, section: str, key: str = "") -> int:
         return self._at.get((section, key)) or self._at.get((section, "")) or 1
+
+    def _note(self, number: int, content: str) -> None:
+        header = configparser.ConfigParser.SECTCRE.match(content)
+        option = configparser.ConfigParser.OPTCRE.match(content)
+        if header:
+            self._header(number, header["header"])
+        elif not self.first_section:
+            if not self.faults:
+                self._fault(number, "stands before the first [section]")
+        elif option and option["option"]:
+            self._option(number, option["option"])
+        else:
+            self._key = "" if option else self._key
+            self.torn.add(self._section)
+            self._fault(number, f"{content!r} is no `key = value`")
+
+    def _header(self, number: int, section: str) -> None:
+        self.first_section = self.first_section or number
+        self._section, self._key, self._keys = section, "", set()
+        if (section, "") in self._at:
+            self._fault(number, "the section stands twice")
+        self._at.setdefault((section, ""), number)
+
+    def _option(self, number: int, key: str) -> None:
+        self._key = key
+        if key in self._keys:
+            self._fault(number, "the key stands twice", key)
+        self._keys.add(key)
+        self._at[self._section, key] = number
+
+    def _fault(self, number: int, text: str, key: str = "") -> None:
+        self.faults.append((number, self._section, key, text))
 
 
 def load(path: str) -> Settings:
@@ -142,33 +184,19 @@ class _Reader:
 
     def __init__(self, text: str, file: str) -> None:
         self.lines = Lines(text)
-        self.problems: list[Problem] = []
+        self.problems = [Problem(file, *fault) for fault in self.lines.faults]
         self._file = file
         self._parser = configparser.ConfigParser(
-            interpolation=None, default_section="\0", comment_prefixes=("#", ";")
+            interpolation=None, default_section="\0", comment_prefixes=_COMMENTS, strict=False
         )
         self._parser.optionxform = str  # type: ignore[assignment,method-assign]
-        self._parsed = self._parse(text)
+        self._read("\n".join(text.split("\n")[max(0, self.lines.first_section - 1) :]))
 
-    def _parse(self, text: str) -> bool:
-        try:
-            self._parser.read_string(text)
-        except configparser.DuplicateSectionError as error:
-            self._add(error.section, "", "the section stands twice", error.lineno)
-        except configparser.DuplicateOptionError as error:
-            self._add(error.section, error.option, "the key stands twice", error.lineno)
-        except configparser.MissingSectionHeaderError as error:
-            self._add("", "", "stands before the first [section]", error.lineno)
-        except configparser.ParsingError as error:
-            for line, _ in error.errors:
-                self._add("", "", f"{text.split(chr(10))[line - 1]!r} is no `key = value`", line)
-        else:
-            return True
-        return False
+    def _read(self, sections: str) -> None:
+        with suppress(configparser.ParsingError):  # told already: the faults of the lines
+            self._parser.read_string(sections)
 
     def settings(self) -> Settings | None:
-        if not self._parsed:
-            return None
         found: dict[str, Any] = {"listeners": {}, "backends": {}, "access": {}}
         for section in self._parser.sections():
             kind, _, name = section.partition(" ")
@@ -182,12 +210,14 @@ class _Reader:
         self._check(found)
         return None if self.problems else Settings(**found)
 
-    def _add(self, section: str, key: str, text: str, line: int | None = None) -> None:
-        at = self.lines.of(section, key) if line is None else line
+    def _add(self, section: str, key: str, text: str) -> None:
+        at = self.lines.of(section, key)
         self.problems.append(Problem(self._file, at, section, key, text))
 
-    def _told(self, section: str, key: str) -> bool:
-        return any((said.section, said.key) == (section, key) for said in self.problems)
+    def _excused(self, section: str, key: str) -> bool:
+        """Return whether a problem that is told already is why an option is absent."""
+        told = any((said.section, said.key) == (section, key) for said in self.problems)
+        return told or section in self.lines.torn
 
     def _unknown_section(self, section: str, kind: str) -> None:
         if kind in NAMED:
@@ -198,8 +228,9 @@ class _Reader:
     def _section(self, section: str, model: type[BaseModel]) -> BaseModel | None:
         values: dict[str, Any] = {}
         for key, text in self._parser.items(section):
-            field = model.model_fields.get(key)
-            if field is None:
+            if not key:
+                continue
+            if key not in model.model_fields:
                 hint = _nearest(key, list(model.model_fields))
                 self._add(section, key, f"unknown option{hint}")
                 continue
@@ -212,9 +243,10 @@ class _Reader:
         except ValidationError as error:
             for fault in error.errors():
                 key = str(fault["loc"][0])
-                if not self._told(section, key):
-                    written = self._parser.get(section, key, fallback=None)
-                    self._add(section, key, _complaint(fault, written))
+                if fault["type"] != "missing":
+                    self._add(section, key, _complaint(fault, self._parser.get(section, key)))
+                elif not self._excused(section, key):
+                    self._add(section, key, "is missing")
             return None
 
     def _check(self, found: dict[str, Any]) -> None:
@@ -227,10 +259,10 @@ class _Reader:
                     self._check_way(f"{kind} {name}", way)
 
     def _check_way(self, section: str, way: Backend | Access) -> None:
-        served = way.origins or way.allow_no_origin or self._told(section, "origins")
-        if not served:
+        served = way.origins or way.allow_no_origin
+        if not served and not self._excused(section, "origins"):
             self._add(section, "", "no page may use it; add origins = https://app.example")
-        if isinstance(way, Access) and not way.allow and not self._told(section, "allow"):
+        if isinstance(way, Access) and not way.allow and not self._excused(section, "allow"):
             self._add(section, "", "it opens nothing; add allow = HOST:PORT, one per line")
 
 
@@ -305,7 +337,5 @@ def _nearest(word: str, known: list[str]) -> str:
     return f', did you mean "{close[0]}"?' if close else f"; known are {', '.join(known)}"
 
 
-def _complaint(fault: Any, written: str | None) -> str:
-    if fault["type"] == "missing":
-        return "is missing"
+def _complaint(fault: Any, written: str) -> str:
     return f"{written!r}: {fault['msg'].lower()}"

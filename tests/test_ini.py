@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import configparser
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
@@ -176,14 +177,57 @@ def test_a_section_that_stands_twice_is_told() -> None:
     ]
 
 
+def test_a_section_that_goes_on_further_down_repeats_no_key() -> None:
+    text = f"{SMALLEST}[limits]\n[backend irc]\nframes = text\nframes = json\n"
+
+    assert problems(text) == [
+        "8: [backend irc]: the section stands twice",
+        "10: [backend irc] frames: the key stands twice",
+        "10: [backend irc] frames: 'json': input should be 'binary' or 'text'",
+    ]
+
+
 def test_a_key_before_the_first_section_is_told() -> None:
-    assert problems(f"linger = 1s\n{SMALLEST}") == ["1: stands before the first [section]"]
+    assert problems(f"linger = 1s\nping = 1s\n{SMALLEST}") == [
+        "1: stands before the first [section]"
+    ]
+
+
+def test_a_file_without_sections_is_told_to_have_some() -> None:
+    assert problems("web: tcp:8080\nirc: tcp:irc.example.org:6667\n") == [
+        "1: stands before the first [section]",
+        "1: nobody could connect; add [listen web] with endpoint = tcp:8080",
+    ]
+
+
+def test_no_fault_of_a_line_hides_what_stands_elsewhere() -> None:
+    text = f"x = 1\n{SMALLEST}origins = *\n[limits]\nping\n = 5\nlinger = 99h\n[limts]\n"
+
+    assert [line.partition(":")[0] for line in problems(text)] == [
+        "1",
+        "8",
+        "8",
+        "10",
+        "11",
+        "12",
+        "13",
+    ]
+
+
+def test_an_indented_file_is_told_by_its_lines() -> None:
+    indented = "  " + SMALLEST.replace("\n", "\n  ")
+
+    assert ini.loads(indented).settings == ini.loads(SMALLEST).settings
+    assert problems(indented.replace("origins", "orgins")) == [
+        "4: [backend irc]: no page may use it; add origins = https://app.example",
+        '6: [backend irc] orgins: unknown option, did you mean "origins"?',
+    ]
 
 
 def test_lines_that_are_no_keys_are_told() -> None:
     assert problems("[listen web]\nendpoint\n# fine\ntcp 8080\n") == [
-        "2: 'endpoint' is no `key = value`",
-        "4: 'tcp 8080' is no `key = value`",
+        "2: [listen web]: 'endpoint' is no `key = value`",
+        "4: [listen web]: 'tcp 8080' is no `key = value`",
     ]
 
 
@@ -351,3 +395,25 @@ def test_every_text_of_an_option_has_a_meaning_or_a_complaint(text: str) -> None
 def test_every_text_loads_or_is_told(text: str) -> None:
     with suppress(ini.SettingsError):
         assert ini.loads(SMALLEST + text).settings.listeners
+
+
+@given(st.text("[]=:#; \n\tab", max_size=80))
+@example("[a]\nb = a\n  = a\n  b = a")
+@example("[a]\n  b = a\n b\n  a = b\n# a\n   a")
+def test_lines_are_told_apart_as_configparser_does(text: str) -> None:
+    text = f"[a]\n{text}"
+    parser = configparser.ConfigParser(interpolation=None, default_section="", strict=False)
+    broken: list[int] = []
+    try:
+        parser.read_string(text)
+    except configparser.ParsingError as error:
+        broken = [line for line, _ in error.errors]
+
+    lines = ini.Lines(text)
+
+    assert [line for line, *_, told in lines.faults if told.endswith("`key = value`")] == broken
+    for section in parser.sections():
+        stands = text.split("\n")[lines.of(section) - 1]
+        assert f"[{section}]" in stands
+        for key in filter(None, parser.options(section)):
+            assert text.split("\n")[lines.of(section, key) - 1].strip().startswith(key)
