@@ -6,13 +6,10 @@ import argparse
 import sys
 from collections.abc import Iterator, Sequence
 from textwrap import wrap
-from typing import Any
 
 from pydantic import BaseModel
-from pydantic.fields import FieldInfo
 
 from sockproxy import ini
-from sockproxy.settings import Bytes, Seconds
 
 WIDTH = 88
 _EXAMPLES = {"endpoint": "tcp:8080", "target": "tcp:irc.example.org:6667"}
@@ -69,21 +66,9 @@ def _section(section: str, model: type[BaseModel]) -> Iterator[str]:
         if field.is_required() or name in ("origins", "allow"):
             yield f"{name} = {_example(name)}"
         else:
-            yield f"#{name} = {written(field, field.default)}"
+            yield f"#{name} = {ini.written(field, field.default)}"
     yield ""
 
 
 def _example(name: str) -> str:
     return {**_EXAMPLES, "origins": _EXAMPLE_ORIGIN, "allow": _EXAMPLE_ALLOW}[name]
-
-
-def written(field: FieldInfo, value: Any) -> str:
-    """Return how a file writes the value of an option."""
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if any(isinstance(mark, Seconds) for mark in field.metadata):
-        return f"{value:g}s"
-    if any(isinstance(mark, Bytes) for mark in field.metadata):
-        unit, size = ("MiB", 1024**2) if value % 1024**2 == 0 else ("KiB", 1024)
-        return f"{value // size}{unit}"
-    return f"{value:g}" if isinstance(value, float) else str(value)

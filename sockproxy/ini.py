@@ -10,14 +10,16 @@ from __future__ import annotations
 import configparser
 import difflib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from OpenSSL import SSL, crypto
 from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
 from twisted.internet.endpoints import serverFromString
 from twisted.internet.testing import MemoryReactor
 
@@ -33,6 +35,8 @@ from sockproxy.settings import (
     Seconds,
     Service,
     Settings,
+    TcpTarget,
+    Tls,
 )
 
 SINGLE: dict[str, type[BaseModel]] = {"sockproxy": Service, "limits": Limits}
@@ -41,6 +45,8 @@ NAMED: dict[str, tuple[str, type[BaseModel]]] = {
     "backend": ("backends", Backend),
     "access": ("access", Access),
 }
+
+_RISING = ("stream_window", "stream_window_max", "session_stream_windows")
 
 _UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 _UNITS_BYTES = {
@@ -54,6 +60,11 @@ _UNITS_BYTES = {
 }
 _QUANTITY = re.compile(r"([0-9]{1,15}(?:\.[0-9]+)?)\s*([A-Za-z]+)", re.ASCII)
 _COMMENTS = ("#", ";")
+_BEYOND = {
+    "greater_than": ("gt", "not above"),
+    "greater_than_equal": ("ge", "below"),
+    "less_than_equal": ("le", "above"),
+}
 _WORDS = {"yes": True, "no": False, "true": True, "false": False, "on": True, "off": False}
 
 
@@ -190,11 +201,9 @@ class _Reader:
             interpolation=None, default_section="\0", comment_prefixes=_COMMENTS, strict=False
         )
         self._parser.optionxform = str  # type: ignore[assignment,method-assign]
-        self._read("\n".join(text.split("\n")[max(0, self.lines.first_section - 1) :]))
-
-    def _read(self, sections: str) -> None:
+        sections = text.split("\n")[max(0, self.lines.first_section - 1) :]
         with suppress(configparser.ParsingError):  # told already: the faults of the lines
-            self._parser.read_string(sections)
+            self._parser.read_string("\n".join(sections))
 
     def settings(self) -> Settings | None:
         found: dict[str, Any] = {"listeners": {}, "backends": {}, "access": {}}
@@ -211,8 +220,7 @@ class _Reader:
         return None if self.problems else Settings(**found)
 
     def _add(self, section: str, key: str, text: str) -> None:
-        at = self.lines.of(section, key)
-        self.problems.append(Problem(self._file, at, section, key, text))
+        self.problems.append(Problem(self._file, self.lines.of(section, key), section, key, text))
 
     def _excused(self, section: str, key: str) -> bool:
         """Return whether a problem that is told already is why an option is absent."""
@@ -244,7 +252,8 @@ class _Reader:
             for fault in error.errors():
                 key = str(fault["loc"][0])
                 if fault["type"] != "missing":
-                    self._add(section, key, _complaint(fault, self._parser.get(section, key)))
+                    complaint = _complaint(fault, model.model_fields[key])
+                    self._add(section, key, f"{self._parser.get(section, key)!r}{complaint}")
                 elif not self._excused(section, key):
                     self._add(section, key, "is missing")
             return None
@@ -253,10 +262,20 @@ class _Reader:
         """Look for what is valid piece by piece and still must not start."""
         if not found["listeners"]:
             self._add("", "", "nobody could connect; add [listen web] with endpoint = tcp:8080")
+        if found.get("limits"):
+            self._check_limits(found["limits"])
         for kind in ("backend", "access"):
             for name, way in found[NAMED[kind][0]].items():
                 if way is not None:
                     self._check_way(f"{kind} {name}", way)
+
+    def _check_limits(self, limits: Limits) -> None:
+        for low, high in pairwise(_RISING):
+            value, bound = getattr(limits, low), getattr(limits, high)
+            if value > bound:
+                field = Limits.model_fields[low]
+                text = f"{written(field, value)} is above {high} = {written(field, bound)}"
+                self._add("limits", low, text)
 
     def _check_way(self, section: str, way: Backend | Access) -> None:
         served = way.origins or way.allow_no_origin
@@ -264,6 +283,9 @@ class _Reader:
             self._add(section, "", "no page may use it; add origins = https://app.example")
         if isinstance(way, Access) and not way.allow and not self._excused(section, "allow"):
             self._add(section, "", "it opens nothing; add allow = HOST:PORT, one per line")
+        if isinstance(way, Backend) and isinstance(way.target, TcpTarget) and way.target.tls:
+            for complaint in _unreadable(way.target.tls):
+                self._add(section, "target", complaint)
 
 
 def convert(model: type[BaseModel], key: str, text: str) -> Any:
@@ -317,12 +339,33 @@ def _endpoint(text: str) -> str:
     return text
 
 
+def written(field: FieldInfo, value: Any) -> str:
+    """Return how a file writes the value of an option."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if any(isinstance(mark, Seconds) for mark in field.metadata):
+        return f"{value:g}s"
+    if any(isinstance(mark, Bytes) for mark in field.metadata):
+        unit, size = ("MiB", 1024**2) if value % 1024**2 == 0 else ("KiB", 1024)
+        return f"{value // size}{unit}"
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
 _SPECIAL: dict[str, Callable[[str], Any]] = {
     "origins": lambda text: _each(text, _origin),
     "allow": lambda text: _each(text, parse_host_port),
     "target": parse_target,
     "endpoint": _endpoint,
 }
+
+
+def _unreadable(tls: Tls) -> Iterator[str]:
+    for file in filter(None, (tls.ca_file, tls.certificate_file, tls.private_key_file)):
+        try:
+            with open(file, "rb"):
+                pass
+        except OSError as error:
+            yield f"{file!r} cannot be read: {error.strerror}"
 
 
 def _quantity(text: str, units: dict[str, float] | dict[str, int], what: str) -> float:
@@ -337,5 +380,9 @@ def _nearest(word: str, known: list[str]) -> str:
     return f', did you mean "{close[0]}"?' if close else f"; known are {', '.join(known)}"
 
 
-def _complaint(fault: Any, written: str) -> str:
-    return f"{written!r}: {fault['msg'].lower()}"
+def _complaint(fault: Any, field: FieldInfo) -> str:
+    beyond = _BEYOND.get(fault["type"])
+    if beyond is None:
+        return f": {fault['msg'].lower()}"
+    bound, relation = beyond
+    return f" is {relation} {written(field, fault['ctx'][bound])}"

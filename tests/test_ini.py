@@ -61,9 +61,9 @@ MISTAKES = [
     "10: [backend more] origins: 'https://app.example/' is no origin; write https://host or "
     "https://host:port, no path",
     "11: [backend more] frames: 'json': input should be 'binary' or 'text'",
-    "13: [limits] linger: '99h': input should be less than or equal to 600",
+    "13: [limits] linger: '99h' is above 600s",
     "14: [limits] ping: '25': write a duration such as 30s, 5m or 250ms",
-    "15: [limits] streams: '1000': input should be less than or equal to 120",
+    "15: [limits] streams: '1000' is above 120",
     '16: [limts]: unknown section, did you mean "limits"?',
 ]
 
@@ -136,6 +136,51 @@ def test_yes_and_no_are_words(text: str, value: bool) -> None:
 
 def test_all_problems_are_told_at_once() -> None:
     assert problems(MISTAKEN) == MISTAKES
+
+
+@pytest.mark.parametrize(
+    ("option", "told"),
+    [
+        ("session_window = 1KiB", "'1KiB' is below 256KiB"),
+        ("stream_window = 1GiB", "'1GiB' is above 16MiB"),
+        ("linger = 0s", "'0s' is below 1s"),
+        ("opens_per_s = 0", "'0' is not above 0"),
+        ("opens_per_s = nan", "'nan': input should be a finite number"),
+        ("opens_burst = 0", "'0' is below 1"),
+    ],
+)
+def test_a_value_beyond_its_limit_names_both_in_units(option: str, told: str) -> None:
+    key = option.split()[0]
+
+    assert problems(f"{SMALLEST}[limits]\n{option}\n") == [f"8: [limits] {key}: {told}"]
+
+
+def test_a_duration_of_nothing_names_its_limit() -> None:
+    assert problems(f"{SMALLEST}dns_timeout = 0ms\n") == [
+        "7: [backend irc] dns_timeout: '0ms' is not above 0s"
+    ]
+
+
+def test_windows_that_contradict_each_other_are_told() -> None:
+    text = f"{SMALLEST}[limits]\nstream_window = 2MiB\nsession_stream_windows = 1MiB\n"
+
+    assert problems(text) == ["8: [limits] stream_window: 2MiB is above stream_window_max = 1MiB"]
+    assert problems(f"{SMALLEST}[limits]\nstream_window_max = 16MiB\n") == [
+        "8: [limits] stream_window_max: 16MiB is above session_stream_windows = 8MiB"
+    ]
+
+
+def test_the_files_of_a_tls_backend_are_to_be_readable(tmp_path: Path) -> None:
+    (tmp_path / "ca.pem").touch()
+    target = f"tls:irc.example.org:6697:ca={tmp_path}/ca.pem"
+
+    assert ini.loads(SMALLEST.replace("tcp:irc.example.org:6667", target)).settings.backends
+    more = f"{target}:certificate={tmp_path}/c.pem:privateKey={tmp_path}/k.pem"
+    assert problems(SMALLEST.replace("tcp:irc.example.org:6667", more)) == [
+        f"5: [backend irc] target: '{tmp_path}/{name}.pem' cannot be read: "
+        "No such file or directory"
+        for name in "ck"
+    ]
 
 
 def test_every_wrong_line_of_a_list_is_told() -> None:
