@@ -66,6 +66,14 @@ class HelloTlv(IntEnum):
     MODE = 5
 
 
+class Mode(IntEnum):
+    """How the server answers a DOWN, in HELLO's MODE field."""
+
+    STREAM = 1
+    POLL = 2
+    BRIEF = 3
+
+
 class WelcomeTlv(IntEnum):
     """Optional fields of WELCOME."""
 

@@ -22,6 +22,7 @@ from sockproxy.core.pipe import Inbound, Outbound
 from sockproxy.core.session import Role, Session, Windows
 from sockproxy.live import Link, LiveSession
 from sockproxy.policy.access import Asker
+from sockproxy.policy.limits import TokenBucket
 from sockproxy.streams import Shared
 from sockproxy.timers import Every
 
@@ -57,6 +58,7 @@ class Hub:
         self._ended: dict[bytes, float] = {}
         self._held: dict[str, float] = {}
         self._by_site: Counter[str] = Counter()
+        self._failures: dict[str, TokenBucket] = {}
         self._sweep = Every(shared.clock, SWEEP_S, self.sweep)
 
     def __len__(self) -> int:
@@ -80,15 +82,37 @@ class Hub:
             check_hello(hello)
         except PeerError as error:
             raise Refused(error.code, error.text) from None
-        live = self._live.get(hello.sid)
-        if live is None:
-            live = self._create(hello, asker)
+        if hello.sid in self._live:
+            live = self._known(hello, asker)
+            code = live.attach.judge(hello)
+            if code is not None:
+                raise self._refusal(live, hello, asker, code)
         else:
-            self._judge(live, hello, asker)
+            live = self._create(hello, asker)
         self._stop_waiting(live)
         inbound, outbound = self._admit(live, hello)
         live.join(link, inbound, outbound)
         return live
+
+    def find(self, hello: frames.Hello, asker: Asker) -> LiveSession:
+        """Return the session whose newest link a request goes on with. Raises `Refused`."""
+        live = self._known(hello, asker)
+        code = live.attach.judge_request(hello)
+        if code is not None:
+            raise self._refusal(live, hello, asker, code)
+        return live
+
+    def go_on(self, live: LiveSession, link: Link, hello: frames.Hello) -> None:
+        """Let `link`, the newest of a found session, carry it again."""
+        self._stop_waiting(live)
+        live.go_on(link, hello)
+
+    def dismiss(self, hello: frames.Hello, asker: Asker) -> None:
+        """End a session for its page, which leaves without a link. Raises `Refused`."""
+        live = self._known(hello, asker)
+        if not live.attach.may_end(hello):
+            raise Refused(Code.STALE_LINK, f"link {hello.link} may not end the session")
+        live.end(Code.ABORTED, "the page left")
 
     def hold(self, name: str, seconds: float) -> bool:
         """Take the link from the session of this name and let none in for a while."""
@@ -102,7 +126,7 @@ class Hub:
     def _create(self, hello: frames.Hello, asker: Asker) -> LiveSession:
         limits = self.shared.limits
         if not hello.flags & frames.FLAG_CREATE or hello.sid in self._ended:
-            raise Refused(Code.SESSION_UNKNOWN, "this server does not know the session")
+            raise self._unknown(hello, asker)
         if hello.rx:
             raise Refused(Code.SESSION_UNKNOWN, f"a new session starts at 0, not at {hello.rx}")
         if self._by_site[site(asker.peer)] >= limits.sessions_per_address:
@@ -126,16 +150,19 @@ class Hub:
         )
         return live
 
-    def _judge(self, live: LiveSession, hello: frames.Hello, asker: Asker) -> None:
-        if live.asker.origin != asker.origin:
-            raise Refused(Code.SESSION_UNKNOWN, "this server does not know the session")
+    def _known(self, hello: frames.Hello, asker: Asker) -> LiveSession:
+        """Return the session of a HELLO, if it is that of the asker. Raises `Refused`."""
+        live = self._live.get(hello.sid)
+        if live is None or live.asker.origin != asker.origin:
+            raise self._unknown(hello, asker)
         if live.asker.principal != asker.principal:
             raise Refused(Code.TICKET_REFUSED, "the session belongs to another principal")
         if self._held.get(live.name, 0.0) > self.shared.clock.seconds():
             raise Refused(Code.BUSY, "the cable is cut", RETRY_CUT_MS)
-        code = live.attach.judge(hello)
-        if code is None:
-            return
+        return live
+
+    def _refusal(self, live: LiveSession, hello: frames.Hello, asker: Asker, code: Code) -> Refused:
+        """Return why a HELLO may not have a session; a thief's ends it."""
         if code is Code.SECRET_REUSE:
             self.log.warn(
                 "session {session}: a retired secret came back from {peer}, session killed",
@@ -143,7 +170,24 @@ class Hub:
                 peer=asker.peer,
             )
             live.end(code, "a retired secret came back")
-        raise Refused(code, f"link {hello.link} may not have the session")
+        if code is Code.SESSION_UNKNOWN:
+            return self._unknown(hello, asker)
+        return Refused(code, f"link {hello.link} may not have the session")
+
+    def _unknown(self, hello: frames.Hello, asker: Asker) -> Refused:
+        """Return a refusal that tells nothing; who asks for many waits between them."""
+        now = self.shared.clock.seconds()
+        limits = self.shared.limits
+        address = site(asker.peer)
+        bucket = self._failures.get(address)
+        if bucket is None:
+            bucket = TokenBucket(limits.failed_attaches_per_s, limits.failed_attaches_burst, now)
+            self._failures[address] = bucket
+        if not bucket.take(now):
+            return Refused(Code.BUSY, "too many failed attaches from this address", RETRY_MS)
+        name = hello.sid[:4].hex()
+        self.log.info("session {session}: unknown, asked {peer}", session=name, peer=asker.peer)
+        return Refused(Code.SESSION_UNKNOWN, "this server does not know the session")
 
     def _admit(self, live: LiveSession, hello: frames.Hello) -> tuple[Inbound, Outbound]:
         limits = self.shared.limits
@@ -151,6 +195,7 @@ class Hub:
             WelcomeTlv.STREAM_WINDOW: limits.stream_window,
             WelcomeTlv.SESSION_WINDOW_UP: limits.session_window,
             WelcomeTlv.SESSION_WINDOW_DOWN: limits.session_window,
+            WelcomeTlv.MAX_POST: limits.max_post,
             WelcomeTlv.PING_MS: int(1000 * limits.ping),
             WelcomeTlv.LINGER_S: int(limits.linger),
             WelcomeTlv.STREAMS: limits.streams,
@@ -192,6 +237,9 @@ class Hub:
                 break
             del self._ended[sid]
         self._held = {name: until for name, until in self._held.items() if until > now}
+        self._failures = {
+            address: bucket for address, bucket in self._failures.items() if not bucket.full(now)
+        }
 
 
 def site(peer: str) -> str:

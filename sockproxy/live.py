@@ -12,7 +12,7 @@ from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 
 from sockproxy.codes import Code
-from sockproxy.core import events
+from sockproxy.core import events, frames
 from sockproxy.core.attach import ServerAttach
 from sockproxy.core.errors import LinkError, PeerError
 from sockproxy.core.pipe import Inbound, Outbound
@@ -41,6 +41,9 @@ class Link(Protocol):
     def abort(self) -> None:
         """Cut the connection without a word."""
 
+    def tick(self, now: float) -> None:
+        """Look at the clock, about once a second."""
+
 
 class Owner(Protocol):
     """Who counts the sessions."""
@@ -64,6 +67,8 @@ class LiveSession:
         self.name = attach.sid[:4].hex()
         self.streams = Streams(self.core, asker, self.name, shared, self.flush)
         self.link: Link | None = None
+        # The newest link that was let in; over HTTP it is the link only while a DOWN waits.
+        self.joined: Link | None = None
         self.over = False
         self._shared = shared
         self._owner = owner
@@ -84,11 +89,25 @@ class LiveSession:
     def join(self, link: Link, inbound: Inbound, outbound: Outbound) -> None:
         """Make `link` the one that carries the session; an older one is fenced."""
         older, self.link = self.link, link
+        self.joined = link
         if older is not None:
             older.end(Code.SUPERSEDED, "a newer link took over")
-        self._inbound, self._outbound = inbound, outbound
-        self._heard_at = self._shared.clock.seconds()
-        self._pinged = False
+        self._inbound = inbound
+        self._carry(outbound)
+
+    def go_on(self, link: Link, hello: frames.Hello) -> None:
+        """Let the newest link carry again, from where the HELLO of a DOWN says."""
+        self.link = link
+        try:
+            outbound = self.attach.go_on(hello)
+        except PeerError as fault:
+            self.end(fault.code, fault.text)
+        else:
+            self._carry(outbound)
+
+    def _carry(self, outbound: Outbound) -> None:
+        self._outbound = outbound
+        self._hear()
         self.flush()
         self.streams.release()
 
@@ -97,6 +116,7 @@ class LiveSession:
         link = self.link
         if link is not None:
             self._detach()
+            self.joined = None
             link.end(code, text)
 
     def cut(self) -> None:
@@ -104,6 +124,7 @@ class LiveSession:
         link = self.link
         if link is not None:
             self._detach()
+            self.joined = None
             link.abort()
 
     def lost(self, link: Link) -> None:
@@ -115,8 +136,7 @@ class LiveSession:
         """Take a message of the current link; an older one is not listened to."""
         if link is not self.link or self._inbound is None:
             return
-        self._heard_at = self._shared.clock.seconds()
-        self._pinged = False
+        self._hear()
         try:
             happened = self.core.receive_message(self._inbound, data)
         except PeerError as fault:
@@ -130,6 +150,34 @@ class LiveSession:
             # A page that writes single bytes is answered by an ACK now and then.
             if self._ack_timer is None or not self.core.silent:
                 self.flush()
+
+    def posted(self, rx: int, body: bytes) -> bytes:
+        """Take what follows the HELLO of a request of the newest link; return the answer.
+
+        `rx` is what that HELLO acknowledges, a stale one says nothing new. A hole in the
+        body shows in the answer's ACK, and a body may be cut.
+        """
+        self._hear()
+        core = self.core
+        try:
+            core.log.acknowledge(rx)
+            happened = core.receive(Inbound(frames.MAX_CLIENT_DATA_BYTES), body)
+        except LinkError:
+            happened = core.take_events()
+        except PeerError as fault:
+            self._act(core.take_events())
+            self.end(fault.code, fault.text)
+            return core.reply() + frames.encode(frames.Bye(fault.code, frames.clip(fault.text)))
+        answer = core.reply()
+        self._act(happened)
+        self.flush()
+        return answer
+
+    def _hear(self) -> None:
+        self._heard_at = self._shared.clock.seconds()
+        self._pinged = False
+        if self.link is None:
+            self._detached_at = self._heard_at
 
     def _act(self, happened: list[events.Event]) -> None:
         for event in happened:
@@ -164,6 +212,8 @@ class LiveSession:
         """Look at the clock, about once a second: heartbeat and linger."""
         limits = self._shared.limits
         silent_s = now - self._heard_at
+        if self.link is not None:
+            self.link.tick(now)
         if self.link is None:
             if now - self._detached_at >= self._linger_s():
                 self.end(Code.LINGER_EXPIRED, "no link came back in time")

@@ -8,12 +8,13 @@ from typing import Any
 
 from twisted.application import strports
 from twisted.application.service import MultiService, Service
-from twisted.web.server import Site
 
 from sockproxy import site
 from sockproxy.backends.opening import Opening
 from sockproxy.codes import Code
+from sockproxy.front import Front
 from sockproxy.hub import Hub
+from sockproxy.links.hello import HELLO_MAX_BYTES
 from sockproxy.policy.access import Policy
 from sockproxy.settings import Settings
 from sockproxy.streams import Shared
@@ -48,7 +49,8 @@ def make_service(
     hub = Hub(shared, random)
     tree = MultiService()
     HubService(hub).setServiceParent(tree)
-    factory = Site(site.root(settings, hub, SocketFactory(reactor)), timeout=IDLE_TIMEOUT_S)
+    root = site.root(settings, hub, SocketFactory(reactor))
+    factory = Front(root, settings.limits.max_post + HELLO_MAX_BYTES, IDLE_TIMEOUT_S)
     for name, listener in settings.listeners.items():
         listening = strports.service(listener.endpoint, factory, reactor)
         listening.setName(f"listen {name}")

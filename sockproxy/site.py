@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 
 from twisted.web import http
 from twisted.web.http import Request
@@ -13,6 +14,7 @@ from sockproxy.dialects import raw
 from sockproxy.front import BadHead, visitor
 from sockproxy.hub import Hub
 from sockproxy.links import websocket
+from sockproxy.links.http import Down, Up
 from sockproxy.place import Place
 from sockproxy.settings import Settings
 from sockproxy.streams import Shared
@@ -23,16 +25,16 @@ NAME_BYTES = 8
 
 
 class Routes(Place):
-    """`/sp/<route>/ws`: a native session. Every route is this process."""
+    """`/sp/<route>/`: a native session. Every route is this process."""
 
-    def __init__(self, session: Resource) -> None:
+    def __init__(self, links: Mapping[bytes, Resource]) -> None:
         super().__init__()
-        self._session = session
+        self._route = Place()
+        for name, link in links.items():
+            self._route.putChild(name, link)
 
     def getChild(self, path: bytes, request: Request) -> Resource:
-        route = Place()
-        route.putChild(b"ws", self._session)
-        return route
+        return self._route
 
 
 class RawBackends(Place):
@@ -89,7 +91,12 @@ class Cut(Place):
 def root(settings: Settings, hub: Hub, sockets: SocketFactory) -> Resource:
     """Return the whole resource tree."""
     top = Place()
-    top.putChild(b"sp", Routes(UpgradeResource(websocket.greeter(hub), sockets)))
+    links = {
+        b"ws": UpgradeResource(websocket.greeter(hub), sockets),
+        b"up": Up(hub),
+        b"down": Down(hub),
+    }
+    top.putChild(b"sp", Routes(links))
     top.putChild(b"raw", RawBackends(hub.shared, sockets))
     for name, asset in assets.client_files():
         top.putChild(name.encode(), asset)

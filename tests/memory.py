@@ -97,6 +97,9 @@ class PlainLink:
     def abort(self) -> None:
         self.last_word = ("abort", Code.CLEAN)
 
+    def tick(self, now: float) -> None:
+        pass
+
     def take(self) -> bytes:
         sent, self.sent = self.sent, []
         return b"".join(sent)
@@ -112,6 +115,7 @@ class Server:
         opening = Opening(self.reactor, resolver or self.reactor.nameResolver)
         self.shared = Shared(self.reactor, self.policy, opening, self.settings.limits)
         self.hub = Hub(self.shared, random.Random(1).randbytes)
+        self.backends: list[BackendTransport] = []
 
     def backend(self, number: int = -1) -> BackendTransport:
         """Let a pending connection to a backend succeed and return it."""
@@ -120,6 +124,7 @@ class Server:
         protocol = factory.buildProtocol(None)
         transport.protocol = protocol
         protocol.makeConnection(transport)
+        self.backends.append(transport)
         return transport
 
 

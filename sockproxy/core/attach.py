@@ -33,20 +33,36 @@ class ClientAttach:
         self.linger_s = 0
         self.ping_ms = 0
         self._secret = random(frames.SECRET_BYTES)
+        self._attaching = self._secret
         self._out: Outbound | None = None
         session.on_welcome = self._welcomed
 
-    def hello(self) -> tuple[Inbound, Outbound]:
-        """Start the next link. Until its WELCOME only a new session may send frames."""
+    def hello(self, request: int = 0, tlvs: frames.Tlvs | None = None) -> tuple[Inbound, Outbound]:
+        """Start the next link. Until its WELCOME only a new session may send frames.
+
+        Over HTTP the first DOWN attaches: its `request` is 1.
+        """
         self.link += 1
         session = self.session
         self._out = session.attach(None)
+        self._attaching = self._secret
         session.may_number = not self.known
         flags = 0 if self.known else frames.FLAG_CREATE
-        session.local[frames.Hello] = frames.Hello(
-            VERSION, flags, self.link, 0, session.rx, self.sid, self._secret
-        )
+        session.local[frames.Hello] = self._hello(flags, request, tlvs)
         return Inbound(frames.MAX_SERVER_DATA_BYTES, welcome_due=True), self._out
+
+    def short(self, request: int, tlvs: frames.Tlvs | None = None) -> bytes:
+        """Return what begins a request that goes on with the newest link."""
+        return frames.encode(self._hello(0, request, tlvs))
+
+    def _hello(self, flags: int, request: int, tlvs: frames.Tlvs | None) -> frames.Hello:
+        rx, secret = self.session.rx, self._attaching
+        return frames.Hello(VERSION, flags, self.link, request, rx, self.sid, secret, tlvs or {})
+
+    def farewell(self, code: Code, text: str) -> bytes:
+        """Return what ends the session from outside of any link, as a page does that leaves."""
+        hello = frames.Hello(VERSION, 0, self.link + 1, 1, 0, self.sid, self._secret)
+        return frames.encode(hello) + frames.encode(frames.Bye(code, frames.clip(text)))
 
     def _welcomed(self, frame: frames.Welcome) -> None:
         if frame.link != self.link:
@@ -89,6 +105,32 @@ class ServerAttach:
         if verdict is Verdict.UNKNOWN or not self.session.log.has_boundary(hello.rx):
             return Code.SESSION_UNKNOWN
         return None
+
+    def may_end(self, hello: frames.Hello) -> bool:
+        """Whether this HELLO, of the current link or of one to come, may end the session."""
+        return self.ring.judge(hello.link, hello.secret) in (Verdict.ATTACH, Verdict.CONTINUE)
+
+    def judge_request(self, hello: frames.Hello) -> Code | None:
+        """Return why this HELLO may not go on with the current link, None where it does."""
+        verdict = self.ring.judge(hello.link, hello.secret)
+        if verdict is Verdict.CONTINUE:
+            # Only a page that holds the WELCOME sends one.
+            self.session.ack_seen = True
+            return None
+        if verdict is Verdict.STOLEN:
+            return Code.SECRET_REUSE
+        return Code.SESSION_UNKNOWN if verdict is Verdict.UNKNOWN else Code.STALE_LINK
+
+    def go_on(self, hello: frames.Hello) -> Outbound:
+        """Let a judged DOWN carry the log from its `rx` on.
+
+        Raises `PeerError` where the client cannot hold the log up to there.
+        """
+        log = self.session.log
+        if hello.rx < log.base:
+            raise PeerError(Code.PROTOCOL, f"DOWN at {hello.rx}, {log.base} was acknowledged")
+        log.acknowledge(hello.rx)
+        return Outbound(hello.rx, log.first)
 
     def admit(
         self, hello: frames.Hello, next_secret: bytes, tlvs: dict[WelcomeTlv, int]

@@ -221,6 +221,11 @@ LAYOUT: dict[int, tuple[type[Frame], tuple[Kind, ...]]] = {
 
 TYPE_OF: dict[type[Frame], int] = {cls: number for number, (cls, _) in LAYOUT.items()}
 
+# How a link, a later DOWN and the answer to an UP begin; all else comes from somebody else.
+OPENS_LINK = frozenset((TYPE_OF[Pad], TYPE_OF[Welcome], TYPE_OF[Refuse], TYPE_OF[End]))
+OPENS_DOWN = frozenset((TYPE_OF[At], TYPE_OF[Refuse], TYPE_OF[End]))
+OPENS_REPLY = frozenset((TYPE_OF[Ack], TYPE_OF[Refuse]))
+
 
 class Raw(NamedTuple):
     """One frame as it was cut out of the bytes; `kind` is DATA or the type byte."""

@@ -25,8 +25,9 @@ RTT_WEIGHT = 0.125
 
 def receive(session: Session, pipe: Inbound, data: bytes) -> None:
     """Take bytes; what they mean is appended to `session.events`."""
+    pipe.begin(data)
     for raw in pipe.decoder.feed(data):
-        if pipe.welcome_due and raw.kind not in _BEFORE_WELCOME:
+        if pipe.welcome_due and raw.kind not in frames.OPENS_LINK:
             raise LinkError(f"frame {raw.kind:#04x} before WELCOME")
         if raw.kind < frames.FIRST_NUMBERED:
             _link_local(session, pipe, raw)
@@ -45,6 +46,7 @@ def _link_local(session: Session, pipe: Inbound, raw: frames.Raw) -> None:
             session.local[frames.Pong] = frames.Pong(frame.token, session.rx)
         case frames.Pong():
             session.log.acknowledge(frame.rx)
+            session.pongs += 1
             _measure(session, frame.token)
         case frames.At():
             pipe.at(frame.offset)
@@ -233,10 +235,6 @@ def _closed(session: Session, frame: frames.Closed) -> None:
 def _go_away(session: Session, frame: frames.GoAway) -> None:
     session.events.append(events.GoingAway(frame.code, frame.deadline_ms))
 
-
-_BEFORE_WELCOME = frozenset(
-    frames.TYPE_OF[cls] for cls in (frames.Pad, frames.Welcome, frames.Refuse, frames.End)
-)
 
 _Table = dict[int, Callable[["Session", Any], None]]
 

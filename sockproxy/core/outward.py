@@ -43,13 +43,22 @@ def next_message(session: Session, pipe: Outbound, room: int) -> bytes:
 
 def _local(session: Session, company: bool) -> list[bytes]:
     """Return the link-local frames; an ACK that need not go alone goes in company."""
-    found = [frames.encode(frame) for frame in session.local.values()]
+    found = _link_local(session)
     due = session.ack_due_s()
     if session.may_number and due is not None and (company or found or due == 0.0):
         found.append(frames.encode(frames.Ack(session.rx)))
-        session.ack_owed = False
-        session.ack_since = None
-        session.ack_charge = 0
+        session.acked()
+    return found
+
+
+def reply(session: Session) -> bytes:
+    """Return what answers an UP: ACK first, by which the client knows whose answer it is."""
+    session.acked()
+    return b"".join([frames.encode(frames.Ack(session.rx)), *_link_local(session)])
+
+
+def _link_local(session: Session) -> list[bytes]:
+    found = [frames.encode(frame) for frame in session.local.values()]
     session.local.clear()
     return found
 

@@ -14,14 +14,33 @@ from sockproxy.core.errors import LinkError, PeerError
 
 
 class Inbound:
-    """Bytes from the peer: cuts them into frames and places those that are numbered."""
+    """Bytes from the peer: cuts them into frames and places those that are numbered.
 
-    __slots__ = ("decoder", "position", "welcome_due")
+    `first` names the types that the first frame may have: a proxy's own page that comes
+    in the peer's place is told by its first byte.
+    """
 
-    def __init__(self, max_data_bytes: int, *, welcome_due: bool = False) -> None:
+    __slots__ = ("decoder", "first", "position", "welcome_due")
+
+    def __init__(
+        self,
+        max_data_bytes: int,
+        *,
+        welcome_due: bool = False,
+        first: frozenset[int] | None = None,
+    ) -> None:
         self.decoder = frames.Decoder(max_data_bytes)
         self.position: int | None = None
         self.welcome_due = welcome_due
+        self.first = frames.OPENS_LINK if welcome_due else first
+
+    def begin(self, data: bytes) -> None:
+        """Look at the first byte. Raises `LinkError` where it is not the peer's."""
+        if self.first is None or not data:
+            return
+        if data[0] not in self.first:
+            raise LinkError(f"an answer that begins with byte {data[0]:#04x} is not the server's")
+        self.first = None
 
     def at(self, offset: int) -> None:
         """The next numbered frame starts at `offset`; only forward on one pipe."""

@@ -78,6 +78,7 @@ class Session:
         self.ack_since: float | None = None
         self.ack_charge = 0
         self.ack_seen = False
+        self.pongs = 0
         self.may_number = False
         self.on_welcome: Callable[[frames.Welcome], None] | None = None
         # What waits to be numbered: control by stream, and streams with DATA.
@@ -103,9 +104,7 @@ class Session:
         `position` is the offset that the peer expects there, None before it can know.
         """
         self.local.clear()
-        self.ack_owed = False
-        self.ack_since = None
-        self.ack_charge = 0
+        self.acked()
         self.ack_seen = False
         return Outbound(position, self.log.first)
 
@@ -149,6 +148,16 @@ class Session:
     def next_message(self, pipe: Outbound, room: int = MESSAGE_BYTES) -> bytes:
         """Return what to send now, about `room` bytes, or nothing."""
         return outward.next_message(self, pipe, room)
+
+    def reply(self) -> bytes:
+        """Return the answer to an UP: how far we heard the peer, and what else is link-local."""
+        return outward.reply(self)
+
+    def acked(self) -> None:
+        """What was received has been acknowledged elsewhere: in the HELLO of a DOWN."""
+        self.ack_owed = False
+        self.ack_since = None
+        self.ack_charge = 0
 
     def ack_due_s(self) -> float | None:
         """Seconds until `next_message` has an ACK to send, None when it owes none."""

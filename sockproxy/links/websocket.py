@@ -12,15 +12,15 @@ from twisted.logger import Logger
 
 from sockproxy.codes import Code, close_code
 from sockproxy.core import frames
-from sockproxy.core.errors import PeerError
 from sockproxy.front import Visitor
 from sockproxy.hub import Hub, Refused
+from sockproxy.links import hello
+from sockproxy.links.probe import PROBE_WITHIN_S, Probe
 from sockproxy.live import LiveSession
-from sockproxy.policy.access import Asker
 from sockproxy.upgrade import Greet, Refusal, Socket
 
 SUBPROTOCOL = "sockproxy.v1"
-HELLO_MAX_BYTES = 8 * 1024
+HELLO = bytes((frames.TYPE_OF[frames.Hello],))
 
 
 class WebSocketLink:
@@ -35,6 +35,7 @@ class WebSocketLink:
         self._visitor = visitor
         self._socket: Socket | None = None
         self._live: LiveSession | None = None
+        self._probe: Probe | None = None
         self._deadline: IDelayedCall | None = None
 
     # As the peer of a socket.
@@ -48,8 +49,7 @@ class WebSocketLink:
             self.log.info("refused {origin}: {hint}", origin=origin, hint=hint)
             self._refuse(Refused(Code.ORIGIN, hint))
             return
-        timeout_s = shared.limits.hello_timeout
-        self._deadline = shared.clock.callLater(timeout_s, self._late)
+        self._expect_hello(shared.limits.hello_timeout)
 
     def message(self, data: bytes, text: bool) -> None:
         if text:
@@ -80,40 +80,37 @@ class WebSocketLink:
             self._socket.send(data)
 
     def end(self, code: Code, text: str) -> None:
-        self._say_last(frames.End(code, frames.clip(text)), code)
+        self._say_last(frames.encode(frames.End(code, frames.clip(text))), code)
 
     def bye(self, code: Code, text: str) -> None:
-        self._say_last(frames.Bye(code, frames.clip(text)), code)
+        self._say_last(frames.encode(frames.Bye(code, frames.clip(text))), code)
 
     def abort(self) -> None:
         socket, self._socket = self._socket, None
         if socket is not None:
             socket.abort()
 
-    def _first(self, data: bytes) -> None:
-        """Take the message that must begin with HELLO."""
-        try:
-            raw = frames.first(data, frames.MAX_CLIENT_DATA_BYTES)
-            hello = frames.parse(raw) if raw is not None else None
-        except PeerError as error:
-            self._refuse(Refused(error.code, error.text))
-            return
-        if raw is None or not isinstance(hello, frames.Hello):
-            self._refuse(Refused(Code.PROTOCOL, "the first frame is not HELLO"))
-        elif raw.size > HELLO_MAX_BYTES:
-            text = f"HELLO of {raw.size} bytes above {HELLO_MAX_BYTES}"
-            self._refuse(Refused(Code.TOO_BIG, text))
-        else:
-            self._attach(hello, data[raw.size :])
+    def tick(self, now: float) -> None:
+        """A WebSocket lasts: its silence is the session's to judge."""
 
-    def _attach(self, hello: frames.Hello, rest: bytes) -> None:
-        self._disarm()
-        asker = Asker(origin=self._visitor.origin, principal=None, peer=self._visitor.peer)
+    def _first(self, data: bytes) -> None:
+        """Take a message of a link that is none yet: HELLO, or what follows a probe's."""
         try:
-            self._live = self._hub.attach(hello, self, asker)
+            if self._probe is not None and not data.startswith(HELLO):
+                self.send(self._probe.answer(data))
+            else:
+                self._greet(*hello.cut(data))
         except Refused as refused:
             self._refuse(refused)
+
+    def _greet(self, said: frames.Hello, rest: bytes) -> None:
+        self._disarm()
+        if said.flags & frames.FLAG_PROBE and self._probe is None:
+            self._expect_hello(PROBE_WITHIN_S)
+            self._probe = Probe()
+            self.send(self._probe.answer(rest))
             return
+        self._live = self._hub.attach(said, self, hello.asker(self._visitor))
         if rest:
             self._live.received(self, rest)
 
@@ -123,20 +120,21 @@ class WebSocketLink:
         else:
             self._refuse(refused)
 
-    def _late(self) -> None:
+    def _expect_hello(self, timeout_s: float) -> None:
+        self._deadline = self._hub.shared.clock.callLater(timeout_s, self._late, timeout_s)
+
+    def _late(self, timeout_s: float) -> None:
         self._deadline = None
-        timeout_s = self._hub.shared.limits.hello_timeout
         self._refuse(Refused(Code.TIMEOUT, f"no HELLO within {timeout_s:g} s"))
 
     def _refuse(self, refused: Refused) -> None:
-        frame = frames.Refuse(refused.code, refused.retry_ms, frames.clip(refused.text))
-        self._say_last(frame, refused.code)
+        self._say_last(hello.refusal(refused), refused.code)
 
-    def _say_last(self, frame: frames.Frame, code: Code) -> None:
+    def _say_last(self, frame: bytes, code: Code) -> None:
         self._disarm()
         socket, self._socket = self._socket, None
         if socket is not None:
-            socket.send(frames.encode(frame))
+            socket.send(frame)
             socket.close(close_code(code), code.name.lower())
 
     def _disarm(self) -> None:

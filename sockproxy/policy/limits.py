@@ -16,10 +16,18 @@ class TokenBucket:
 
     def take(self, now: float) -> bool:
         """Return whether one more may happen at `now`, in seconds; if so, count it."""
-        earned = max(0.0, now - self._at) * self._rate_per_s
-        self._tokens = min(self._burst, self._tokens + earned)
-        self._at = now
+        self._earn(now)
         if self._tokens < 1:
             return False
         self._tokens -= 1
         return True
+
+    def full(self, now: float) -> bool:
+        """Return whether nothing of the burst is used at `now`: it may be forgotten."""
+        self._earn(now)
+        return self._tokens == self._burst
+
+    def _earn(self, now: float) -> None:
+        earned = max(0.0, now - self._at) * self._rate_per_s
+        self._tokens = min(self._burst, self._tokens + earned)
+        self._at = now

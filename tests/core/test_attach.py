@@ -130,12 +130,13 @@ def test_early_bytes_stay_within_what_any_server_takes() -> None:
 @pytest.mark.parametrize(
     ("frame", "text"),
     [
-        (frames.Ack(0), "before WELCOME"),
-        (b"\x82\x01x", "before WELCOME"),
-        (b"<\x01!", "before WELCOME"),
+        (frames.Ack(0), "byte 0x01 is not the server's"),
+        (b"\x82\x01x", "byte 0x82 is not the server's"),
+        (b"<\x01!", "byte 0x3c is not the server's"),
+        (b"\x00\x00\x82\x01x", "before WELCOME"),
         (frames.Welcome(9, 0, 0, bytes(32)), "WELCOME to link 9 on link 1"),
     ],
-    ids=["ack", "data", "captive portal", "another link's"],
+    ids=["ack", "data", "captive portal", "data behind padding", "another link's"],
 )
 def test_what_comes_before_welcome_is_no_data(frame: Any, text: str) -> None:
     ends = Ends()

@@ -9,38 +9,24 @@ import pytest
 from sockproxy.codes import Code
 from sockproxy.core import events, frames
 from sockproxy.front import Visitor
-from sockproxy.links.websocket import HELLO_MAX_BYTES, WebSocketLink, greeter
+from sockproxy.links.hello import HELLO_MAX_BYTES
+from sockproxy.links.websocket import WebSocketLink, greeter
 from sockproxy.upgrade import Refusal
+from tests.links.carriers import Carrier, OverWebSocket, PlainSocket
+from tests.links.outline import LinkOutline
 from tests.memory import ORIGIN, Page, Server
 
 
-class PlainSocket:
-    """A WebSocket that remembers what was said on it."""
+class TestWebSocket(LinkOutline):
+    kind = "websocket"
 
-    def __init__(self) -> None:
-        self.writable = True
-        self.sent: list[bytes] = []
-        self.ended: int | str | None = None
+    def say(self, way: Carrier, said: bytes) -> None:
+        assert isinstance(way, OverWebSocket)
+        way.link.message(said, text=False)
 
-    def send(self, data: bytes, *, text: bool = False) -> None:
-        assert self.ended is None, "said something after the end"
-        self.sent.append(data)
-
-    def close(self, code: int, reason: str = "") -> None:
-        self.ended = code
-
-    def abort(self) -> None:
-        self.ended = "abort"
-
-    def pause_reading(self) -> None:
-        raise AssertionError("a shared link is never paused")
-
-    def resume_reading(self) -> None:
-        raise AssertionError("a shared link is never paused")
-
-    def frames(self) -> list[Any]:
-        decoder = frames.Decoder(frames.MAX_SERVER_DATA_BYTES)
-        return [frames.parse(raw) for data in self.sent for raw in decoder.feed(data)]
+    def last_word(self, way: Carrier) -> Any:
+        assert isinstance(way, OverWebSocket)
+        return way.socket.frames()[-1]
 
 
 def visitor(origin: str | None = ORIGIN, *offered: str) -> Visitor:

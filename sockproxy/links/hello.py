@@ -1,0 +1,36 @@
+"""What stands at the beginning of every link and of every request?"""
+
+from __future__ import annotations
+
+from sockproxy.codes import Code
+from sockproxy.core import frames
+from sockproxy.core.errors import PeerError
+from sockproxy.front import Visitor
+from sockproxy.hub import Refused
+from sockproxy.policy.access import Asker
+
+HELLO_MAX_BYTES = 8 * 1024
+
+
+def cut(data: bytes) -> tuple[frames.Hello, bytes]:
+    """Return the HELLO that `data` begins with, and what follows it. Raises `Refused`."""
+    try:
+        raw = frames.first(data, frames.MAX_CLIENT_DATA_BYTES)
+        hello = frames.parse(raw) if raw is not None else None
+    except PeerError as error:
+        raise Refused(error.code, error.text) from None
+    if raw is None or not isinstance(hello, frames.Hello):
+        raise Refused(Code.PROTOCOL, "the first frame is not HELLO")
+    if raw.size > HELLO_MAX_BYTES:
+        raise Refused(Code.TOO_BIG, f"HELLO of {raw.size} bytes above {HELLO_MAX_BYTES}")
+    return hello, data[raw.size :]
+
+
+def asker(visitor: Visitor) -> Asker:
+    """Return who asks, for the policy."""
+    return Asker(origin=visitor.origin, principal=None, peer=visitor.peer)
+
+
+def refusal(refused: Refused) -> bytes:
+    """Return the frame that says no."""
+    return frames.encode(frames.Refuse(refused.code, refused.retry_ms, frames.clip(refused.text)))

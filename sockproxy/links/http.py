@@ -1,0 +1,214 @@
+"""How do HTTP requests carry a session?
+
+A run of POSTs is one link: the first DOWN begins with HELLO and attaches, the next ones go
+on with it, and what the page says comes in UPs. All requests carry the session's id and
+secret in their bodies and an Origin in their heads, which is checked each time: no cookie,
+no header of ours, so no preflight and nothing in a log. What a request means is the
+session's business, who may attach the hub's.
+"""
+
+from __future__ import annotations
+
+from twisted.logger import Logger
+from twisted.web import http
+from twisted.web.http import Request
+from twisted.web.server import NOT_DONE_YET
+
+from sockproxy.codes import Code, HelloTlv, Mode
+from sockproxy.core import frames
+from sockproxy.core.errors import PeerError
+from sockproxy.front import BadHead, Visitor, visitor
+from sockproxy.hub import Hub, Refused
+from sockproxy.links import hello
+from sockproxy.links.answers import Answer, Poll, Stream
+from sockproxy.live import LiveSession
+from sockproxy.place import Place
+
+
+class HttpLink:
+    """A link over HTTP: the holder of at most one answer, the link of a session."""
+
+    def __init__(self) -> None:
+        self.live: LiveSession | None = None
+        # The numbers of the newest requests.
+        self.downs = 1
+        self.ups = 0
+        self._answer: Answer | None = None
+
+    def hold(self, answer: Answer) -> None:
+        """Speak on this answer from here on; an older one ends, which is no loss."""
+        older, self._answer = self._answer, answer
+        if older is not None:
+            older.finish(frames.encode(frames.End(Code.SUPERSEDED, "a newer DOWN came")))
+
+    def proved(self) -> None:
+        if self._answer is not None:
+            self._answer.proved()
+
+    # As the holder of an answer.
+
+    def drained(self) -> None:
+        if self.live is not None:
+            self.live.flush()
+
+    def answered(self, answer: Answer) -> None:
+        if answer is not self._answer:
+            return
+        self._answer = None
+        if self.live is not None:
+            self.live.lost(self)
+
+    # As the link of a session.
+
+    @property
+    def writable(self) -> bool:
+        return self._answer is not None and self._answer.writable
+
+    def send(self, data: bytes) -> None:
+        if self._answer is not None:
+            self._answer.send(data)
+
+    def end(self, code: Code, text: str) -> None:
+        self._say_last(frames.encode(frames.End(code, frames.clip(text))))
+
+    def bye(self, code: Code, text: str) -> None:
+        self._say_last(frames.encode(frames.Bye(code, frames.clip(text))))
+
+    def abort(self) -> None:
+        answer, self._answer = self._answer, None
+        if answer is not None:
+            answer.abort()
+
+    def tick(self, now: float) -> None:
+        if self._answer is not None:
+            self._answer.tick(now)
+
+    def _say_last(self, frame: bytes) -> None:
+        answer, self._answer = self._answer, None
+        if answer is not None:
+            answer.finish(frame)
+
+
+class Requests(Place):
+    """What `Up` and `Down` have in common: who may ask, and how a no looks."""
+
+    log = Logger()
+
+    def __init__(self, hub: Hub) -> None:
+        super().__init__()
+        self._hub = hub
+
+    def render_POST(self, request: Request) -> bytes | int:
+        try:
+            visited = visitor(request)
+        except BadHead as bad:
+            return _plain(request, bad.status, bad.text)
+        policy = self._hub.shared.policy
+        if not policy.origin_known(visited.origin):
+            hint = policy.origin_hint(visited.origin)
+            self.log.info("refused {origin}: {hint}", origin=visited.origin, hint=hint)
+            return _plain(request, http.FORBIDDEN, hint)
+        _open_to(request, visited)
+        assert request.content is not None
+        try:
+            return self.answer(request, visited, *hello.cut(request.content.read()))
+        except Refused as refused:
+            return hello.refusal(refused)
+
+    def answer(
+        self, request: Request, visited: Visitor, said: frames.Hello, rest: bytes
+    ) -> bytes | int:
+        """Answer a request that begins with HELLO. Raises `Refused`."""
+        raise NotImplementedError
+
+    def _find(self, said: frames.Hello, visited: Visitor) -> tuple[LiveSession, HttpLink]:
+        live = self._hub.find(said, hello.asker(visited))
+        link = live.joined
+        if not isinstance(link, HttpLink):
+            raise Refused(Code.STALE_LINK, f"link {said.link} does not take requests")
+        return live, link
+
+
+class Down(Requests):
+    """`/sp/<route>/down`: the way to the page; its first request attaches."""
+
+    def answer(
+        self, request: Request, visited: Visitor, said: frames.Hello, rest: bytes
+    ) -> bytes | int:
+        if said.request > 1:
+            return self._go_on(request, visited, said)
+        mode = _mode(said)
+        link = HttpLink()
+        link.live = live = self._hub.attach(said, link, hello.asker(visited))
+        answer = self._make(request, mode, link)
+        link.hold(answer)
+        live.flush()
+        if rest:
+            live.posted(0, rest)
+        answer.greeted()
+        return NOT_DONE_YET
+
+    def _go_on(self, request: Request, visited: Visitor, said: frames.Hello) -> bytes | int:
+        live, link = self._find(said, visited)
+        if said.request <= link.downs:
+            return frames.encode(frames.End(Code.SUPERSEDED, f"DOWN {link.downs} came before"))
+        answer = self._make(request, _mode(said), link)
+        link.downs = said.request
+        link.hold(answer)
+        answer.begin(frames.encode(frames.At(said.rx)))
+        self._hub.go_on(live, link, said)
+        return NOT_DONE_YET
+
+    def _make(self, request: Request, mode: int, link: HttpLink) -> Answer:
+        clock = self._hub.shared.clock
+        if mode == Mode.STREAM:
+            return Stream(request, clock, link)
+        return Poll(request, clock, link, brief=mode == Mode.BRIEF)
+
+
+class Up(Requests):
+    """`/sp/<route>/up`: the way from the page."""
+
+    def answer(
+        self, request: Request, visited: Visitor, said: frames.Hello, rest: bytes
+    ) -> bytes | int:
+        request.setHeader(b"Content-Type", b"application/octet-stream")
+        if rest and rest[0] == frames.TYPE_OF[frames.Bye]:
+            self._hub.dismiss(said, hello.asker(visited))
+            return frames.encode(frames.Ack(0))
+        live, link = self._find(said, visited)
+        if said.request <= link.ups:
+            return frames.encode(frames.Ack(live.core.rx))
+        link.ups = said.request
+        pongs = live.core.pongs
+        answer = live.posted(said.rx, rest)
+        if live.core.pongs > pongs:
+            link.proved()
+        return answer
+
+
+def _mode(said: frames.Hello) -> int:
+    try:
+        return frames.tlv_int(said.tlvs, HelloTlv.MODE, Mode.POLL)
+    except PeerError as error:
+        raise Refused(error.code, error.text) from None
+
+
+def _open_to(request: Request, visited: Visitor) -> None:
+    """Let the page of a listed origin read the answer, and nobody keep or change it."""
+    if visited.origin is not None:
+        request.setHeader(b"Access-Control-Allow-Origin", visited.origin.encode("ascii"))
+    request.setHeader(b"Vary", b"Origin")
+    request.setHeader(b"Content-Type", b"application/octet-stream")
+    request.setHeader(b"Cache-Control", b"no-store, no-transform")
+    request.setHeader(b"X-Accel-Buffering", b"no")
+    request.setHeader(b"X-Content-Type-Options", b"nosniff")
+
+
+def _plain(request: Request, status: int, text: str) -> bytes:
+    request.setResponseCode(status)
+    request.setHeader(b"Content-Type", b"text/plain; charset=utf-8")
+    request.setHeader(b"Cache-Control", b"no-store")
+    request.setHeader(b"X-Content-Type-Options", b"nosniff")
+    request.setHeader(b"Vary", b"Origin")
+    return text.encode() + b"\n"
