@@ -84,6 +84,11 @@ class Front(server.Site):
         )
         self.body_max_bytes = body_max_bytes
 
+    def log(self, request: Request) -> None:
+        """Log a request, but none that carries a session: there is one every few bytes."""
+        if request.method != b"POST" or request.code != http.OK:
+            super().log(request)
+
 
 class BoundedRequest(server.Request):
     """A request that is answered from its head alone where its body is not to be read."""

@@ -269,7 +269,9 @@ class Connection(WebSocketServerProtocol):  # type: ignore[misc]  # autobahn is 
         return not self._full and self.state == WebSocketProtocol.STATE_OPEN
 
     def send(self, data: bytes, *, text: bool = False) -> None:
-        self.sendMessage(data, isBinary=not text)
+        # While the browser closes there is nobody to hear it.
+        if self.state == WebSocketProtocol.STATE_OPEN:
+            self.sendMessage(data, isBinary=not text)
 
     def close(self, code: int, reason: str = "") -> None:
         if self.state != WebSocketProtocol.STATE_OPEN:

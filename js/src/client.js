@@ -9,7 +9,7 @@ import * as Code from './codes.js';
 import { Line } from './line.js';
 import { Session } from './session.js';
 
-/** @import { Environment } from './environment.js' */
+/** @import { Environment, LinkKind } from './environment.js' */
 /** @import { Event } from './events.js' */
 /** @import { Request } from './request.js' */
 
@@ -39,14 +39,14 @@ export class Client {
    * @param {string} url
    * @param {Environment} env
    * @param {ClientOwner} owner
-   * @param {number} [lingerMs]
+   * @param {{lingerMs?: number, links?: LinkKind[]}} [options]
    */
-  constructor(url, env, owner, lingerMs) {
+  constructor(url, env, owner, options) {
     this.env = env;
     this.owner = owner;
     this.session = new Session(() => env.now() / 1000);
     this.attach = new ClientAttach(this.session, env.randomBytes);
-    this.line = new Line(url, this.session, this.attach, env, this, lingerMs);
+    this.line = new Line(url, this.session, this.attach, env, this, options);
   }
 
   /** @param {Request} request */
@@ -105,6 +105,10 @@ export class Client {
   close(code, text) {
     this.line.close(code, text);
     for (const request of this.#requests.values()) this.#end(request, code, text, 0);
+  }
+
+  get switches() {
+    return this.line.switches;
   }
 
   get streams() {

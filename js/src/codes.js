@@ -39,9 +39,16 @@ export const PROTOCOL = 0x2d;
 export const TIMEOUT = 0x2e;
 export const POLL_ADVISED = 0x2f;
 
-// Optional fields of WELCOME and OPEN, as far as this client uses them.
+// How the server answers a DOWN, in HELLO's MODE field.
+export const STREAM = 1;
+export const POLL = 2;
+export const BRIEF = 3;
+
+// Optional fields of HELLO, WELCOME and OPEN, as far as this client uses them.
+export const HELLO_MODE = 5;
 export const WELCOME_STREAM_WINDOW = 2;
 export const WELCOME_SESSION_WINDOW_UP = 3;
+export const WELCOME_MAX_POST = 5;
 export const WELCOME_PING_MS = 6;
 export const WELCOME_LINGER_S = 7;
 export const OPEN_NO_DELAY = 1;

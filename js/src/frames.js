@@ -30,6 +30,11 @@ export const CLOSED = 0x16;
 export const GOAWAY = 0x17;
 export const DATA = 0x80;
 
+// How a link, a later DOWN and the answer to an UP begin; all else comes from somebody else.
+export const OPENS_LINK = [PAD, WELCOME, REFUSE, END];
+export const OPENS_DOWN = [AT, REFUSE, END];
+export const OPENS_REPLY = [ACK, REFUSE];
+
 export const FIRST_NUMBERED = 0x10;
 export const FIRST_SKIPPABLE = 0x40;
 
@@ -42,6 +47,7 @@ export const SID_BYTES = 16;
 export const SECRET_BYTES = 32;
 
 export const FLAG_CREATE = 1;
+export const FLAG_PROBE = 2;
 export const FLAG_RESUMED = 1;
 
 const LONG_STREAM = 0x7f;

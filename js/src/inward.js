@@ -14,7 +14,6 @@ import { TOKEN_MODULUS } from './session.js';
 /** @import { Stream } from './stream.js' */
 
 const RTT_WEIGHT = 0.125;
-const BEFORE_WELCOME = [frames.PAD, frames.WELCOME, frames.REFUSE, frames.END];
 
 /**
  * Take bytes; what they mean is added to `session.events`.
@@ -24,8 +23,9 @@ const BEFORE_WELCOME = [frames.PAD, frames.WELCOME, frames.REFUSE, frames.END];
  * @param {Uint8Array} bytes
  */
 export function receive(session, pipe, bytes) {
+  pipe.begin(bytes);
   for (const raw of pipe.decoder.feed(bytes)) {
-    if (pipe.welcomeDue && !BEFORE_WELCOME.includes(raw.kind)) {
+    if (pipe.welcomeDue && !frames.OPENS_LINK.includes(raw.kind)) {
       throw new LinkError(`frame ${raw.kind} before WELCOME`);
     }
     if (raw.kind < frames.FIRST_NUMBERED) {
@@ -40,7 +40,10 @@ export function receive(session, pipe, bytes) {
 /** @type {Record<number, (session: Session, values: any[], pipe: Inbound) => void>} */
 const LOCAL = {
   [frames.ACK]: (session, [rx]) => session.log.acknowledge(rx),
-  [frames.PING]: (session, [token]) => session.say(frames.PONG, token, session.rx),
+  [frames.PING]: (session, [token], pipe) => {
+    pipe.pings += 1;
+    session.say(frames.PONG, token, session.rx);
+  },
   [frames.PONG]: pong,
   [frames.AT]: (_session, [offset], pipe) => pipe.at(offset),
   [frames.WELCOME]: welcome,

@@ -2,25 +2,31 @@
 //
 // Keeps one link up for as long as its owner wants one. A link that dies is replaced at once,
 // then with full jitter. A link that is silent though it owes an answer is asked, and if it
-// stays silent another one is tried beside it: whichever speaks first carries on. One timer
-// serves all deadlines; it only ever moves to an earlier moment, so that the way of a byte
-// sets no timer.
+// stays silent another one is tried beside it: whichever speaks first carries on. Where no
+// WebSocket is welcomed in time HTTP is tried beside it, and while HTTP carries, a WebSocket that
+// has shown that it can takes over. Which kind is worth a try is `ladder`'s to know. One timer
+// serves all deadlines; it only ever moves to an earlier moment, so that the way of a byte sets
+// no timer.
 
 import * as Code from './codes.js';
 import { delayMs } from './backoff.js';
 import { LinkError, PeerError } from './errors.js';
 import { BYE, encode } from './frames.js';
+import { Ladder } from './ladder.js';
+import { HttpLink } from './links/http.js';
 import { WebSocketLink } from './links/websocket.js';
 import { Silence } from './silence.js';
 
 /** @import { ClientAttach } from './attach.js' */
-/** @import { Environment } from './environment.js' */
+/** @import { Environment, LinkKind } from './environment.js' */
 /** @import { Event } from './events.js' */
-/** @import { Inbound, Outbound } from './pipe.js' */
 /** @import { Session } from './session.js' */
+
+/** @typedef {WebSocketLink | HttpLink} Link */
 
 const WELCOME_WITHIN_MS = 10_000;
 const HUNG_MS = 1500;
+const HUNG_ROUND_TRIPS = 4;
 const LATE_MS = 2000;
 const CREATE_WITHIN_MS = 30_000;
 const GRACE_MS = 60_000;
@@ -42,25 +48,33 @@ const PASSING = [Code.STALE_LINK, Code.BUSY, Code.RESTART];
  */
 
 export class Line {
-  /** @type {WebSocketLink | undefined} */
+  /** @type {Link | undefined} */
   #link;
-  /** @type {{inbound: Inbound, outbound: Outbound} | undefined} */
-  #pipes;
-  /** Tries that have not become the link, and until when. @type {Map<WebSocketLink, number>} */
+  /** WebSockets that do not carry the session, and until when they may. @type {Map<WebSocketLink, number>} */
   #tries = new Map();
   #tryCount = 0;
   #over = false;
   #offline = false;
+  // Whether the link carries, and what the owner was last told.
   #welcomed = false;
+  #told = false;
   #silence = new Silence();
   // How far both logs had come when the link was welcomed.
   #progress = 0;
+  /** How often the session moved from one kind of link to another. */
+  switches = 0;
+  /** @type {LinkKind | undefined} */
+  #lastKind;
 
   // Moments in ms; Infinity is never.
   #retryAt = Infinity;
+  #httpAt = Infinity;
+  #probeAt = Infinity;
+  #hungAt = Infinity;
   #giveUpAt = Infinity;
   #lingersUntil = Infinity;
   #upSince = Infinity;
+  #begunAt = 0;
   #measuredAt = 0;
   #timerAt = Infinity;
   /** @type {any} */
@@ -70,36 +84,45 @@ export class Line {
   #hasSent = false;
 
   /**
-   * @param {string} url
+   * @param {string} url the server's native way in, with a slash at its end
    * @param {Session} session
    * @param {ClientAttach} attach
    * @param {Environment} env
    * @param {LineOwner} owner
-   * @param {number} [lingerMs] how long the page keeps trying; otherwise the server says
+   * @param {{lingerMs?: number, links?: LinkKind[]}} [options] how long the page keeps trying
+   *   where it is not the server that says; which kinds of link it may use
    */
-  constructor(url, session, attach, env, owner, lingerMs) {
+  constructor(url, session, attach, env, owner, { lingerMs, links } = {}) {
     this.url = url;
     this.session = session;
     this.attach = attach;
     this.env = env;
     this.owner = owner;
     this.lingerMs = lingerMs;
+    this.ladder = new Ladder(links);
+    if (!env.WebSocket) this.ladder.allow(['stream', 'poll']);
+  }
+
+  /** Which kind of link carries the session now. */
+  get kind() {
+    return this.#welcomed ? this.#link?.kind : undefined;
   }
 
   /** Try now, or ask the link whether it is still there. */
   wake() {
     this.#offline = false;
-    if (this.#link && !this.#silence.isSuspect) this.#probe();
-    else if (!this.#tries.size) this.#try();
+    if (this.#link && !this.#silence.isSuspect) this.#ask();
+    else if (!this.#tries.size) this.#start();
     this.#arm();
   }
 
   /** There is a network again, maybe another one: let old link and new try race. */
   online() {
+    this.ladder.forget();
     this.wake();
     if (this.#link && !this.#silence.isSuspect) {
       this.#silence.isSuspect = true;
-      this.#try();
+      this.#start();
       this.#arm();
     }
   }
@@ -107,7 +130,20 @@ export class Line {
   /** There is no network: stop trying until `wake` or `online`. */
   offline() {
     this.#offline = true;
-    this.#retryAt = Infinity;
+    this.#retryAt = this.#httpAt = this.#probeAt = Infinity;
+  }
+
+  /**
+   * Use only these kinds of link from now on.
+   *
+   * @param {LinkKind[]} kinds
+   */
+  allow(kinds) {
+    this.ladder.allow(kinds);
+    if (this.#over || !this.#link || this.ladder.allows(this.#link.kind)) return;
+    if (this.ladder.allows('websocket')) this.#open();
+    else this.#adopt(this.#http());
+    this.#arm();
   }
 
   /** Send what there is to send: the first of a turn right behind it, the rest together. */
@@ -126,10 +162,12 @@ export class Line {
   close(code, text) {
     if (this.#over) return;
     this.#over = true;
-    if (this.#link?.room) this.#link.send(encode(BYE, code, text));
+    const isSaid = this.#link?.sayLast(encode(BYE, code, text));
+    if (!isSaid && this.attach.link) {
+      this.env.sendBeacon(`${this.url}up`, this.attach.farewell(code, text));
+    }
     this.#link?.close(code);
-    for (const link of this.#tries.keys()) link.close();
-    this.#tries.clear();
+    this.#dropTries();
     this.env.clearTimeout(this.#timer);
   }
 
@@ -137,46 +175,53 @@ export class Line {
 
   /** @param {WebSocketLink} link */
   linkOpened(link) {
-    if (this.#link && !this.#silence.isSuspect) {
-      this.#tries.delete(link);
-      link.close();
-      return;
-    }
+    if (!this.#link || this.#silence.isSuspect) return this.#adopt(link);
+    if (this.#link.kind !== 'websocket') return link.probe();
     this.#tries.delete(link);
-    this.#link?.close(Code.SUPERSEDED);
-    this.#link = link;
-    this.#pipes = this.attach.hello();
-    this.#welcomed = false;
-    if (this.#giveUpAt === Infinity) this.#giveUpAt = this.env.now() + CREATE_WITHIN_MS;
-    this.#silence.heard(this.env.now());
-    this.#flush();
+    link.close();
+  }
+
+  /** @param {WebSocketLink} link */
+  linkProved(link) {
+    if (this.#link?.kind !== 'websocket' || this.#silence.isSuspect) return this.#adopt(link);
+    this.#tries.delete(link);
+    link.close();
   }
 
   /**
-   * @param {WebSocketLink} link
-   * @param {Uint8Array} bytes
+   * @param {Link} link
+   * @param {Event[]} events
    */
-  linkMessage(link, bytes) {
-    if (link !== this.#link || !this.#pipes) return;
+  linkHeard(link, events) {
+    if (link !== this.#link) return;
     this.#heard();
-    try {
-      this.#take(this.session.receiveMessage(this.#pipes.inbound, bytes));
-    } catch (error) {
-      this.#take(this.session.takeEvents());
-      this.#fault(error);
-    }
+    this.#take(events);
     if (!this.#over) this.#flush();
   }
 
   /**
-   * @param {WebSocketLink} link
+   * @param {Link} link
+   * @param {unknown} error
+   */
+  linkFault(link, error) {
+    if (link !== this.#link) return;
+    this.#take(this.session.takeEvents());
+    this.#fault(error);
+    if (!this.#over) this.#flush();
+  }
+
+  /**
+   * @param {Link} link
    * @param {string} cause
    */
   linkClosed(link, cause) {
+    const now = this.env.now();
     if (link === this.#link) {
+      if (!this.#welcomed) this.ladder.failed();
+      else if (link.kind === 'websocket') this.ladder.died(now);
       this.#drop(cause);
-    } else if (this.#tries.delete(link) && !this.#link && !this.#tries.size) {
-      this.#retryAt = Math.min(this.#retryAt, this.env.now() + this.#delay());
+    } else if (this.#tries.delete(/** @type {WebSocketLink} */ (link))) {
+      this.#tryFailed(now);
     }
     this.#arm();
   }
@@ -204,12 +249,30 @@ export class Line {
   }
 
   #up() {
+    const now = this.env.now();
+    const { kind } = /** @type {Link} */ (this.#link);
     this.#welcomed = true;
-    this.#retryAt = this.#giveUpAt = this.#lingersUntil = Infinity;
-    this.#upSince = this.env.now();
+    this.#retryAt = this.#httpAt = this.#hungAt = this.#giveUpAt = this.#lingersUntil = Infinity;
+    this.#upSince = now;
     this.#progress = this.#moved();
-    this.#dropTries();
-    this.owner.lineState(true, '');
+    const hasMoved = this.#lastKind && kind !== this.#lastKind;
+    const cause = hasMoved ? `moved from ${this.#lastKind} to ${kind}` : '';
+    if (hasMoved) this.switches += 1;
+    this.#lastKind = kind;
+    this.ladder.worked(kind, now);
+    if (kind === 'websocket') this.#dropTries();
+    else this.#probeLater();
+    this.#tell(true, cause);
+  }
+
+  /**
+   * @param {boolean} up
+   * @param {string} cause
+   */
+  #tell(up, cause) {
+    if (!up && !this.#told) return;
+    this.#told = up;
+    this.owner.lineState(up, cause);
   }
 
   /**
@@ -219,8 +282,11 @@ export class Line {
    */
   #refused(code, retryMs, text) {
     if (!PASSING.includes(code)) return this.#lose(code, text);
+    const kind = this.#link?.kind;
     this.#drop(text);
-    this.#retryAt = this.env.now() + Math.max(retryMs, this.#delay());
+    this.#laterThan(Math.max(retryMs, this.#delay()));
+    // Whoever says no is heard: no other way to the server is needed.
+    if (kind === 'websocket') this.#httpAt = Infinity;
   }
 
   /**
@@ -229,9 +295,7 @@ export class Line {
    */
   #ended(code, text) {
     this.#drop(text);
-    if (code === Code.RESTART) {
-      this.#retryAt = this.env.now() + this.env.random() * RESTART_JITTER_MS;
-    }
+    if (code === Code.RESTART) this.#laterThan(this.env.random() * RESTART_JITTER_MS);
   }
 
   /**
@@ -245,14 +309,32 @@ export class Line {
 
   // Links come and go.
 
+  /** Begin to look for a link, now: a WebSocket, and HTTP beside it when that takes long. */
+  #start() {
+    const { env, ladder } = this;
+    const now = env.now();
+    if (ladder.takesWebSocket(now)) this.#try();
+    const isHttp = this.#link && this.#link.kind !== 'websocket';
+    const race = isHttp ? 0 : ladder.raceMs(now, env.isVisible());
+    this.#httpAt = Math.min(this.#httpAt, now + race);
+    if (!race) this.#tryHttp();
+  }
+
   #try() {
     const { env } = this;
     this.#retryAt = Infinity;
     if (this.#over || this.#offline) return;
+    if (!this.ladder.takesWebSocket(env.now())) return this.#tryHttp();
     this.#tryCount += 1;
     this.#retryAt = env.now() + (this.#isUrgent() ? HUNG_MS : WELCOME_WITHIN_MS);
+    this.#open();
+  }
+
+  #open() {
+    const { env, session, attach } = this;
     try {
-      const link = new WebSocketLink(this.url, env.WebSocket, this);
+      const url = `${this.url.replace('http', 'ws')}ws`;
+      const link = new WebSocketLink(url, env.WebSocket, session, attach, this);
       this.#tries.set(link, env.now() + WELCOME_WITHIN_MS);
     } catch (error) {
       // A URL that no WebSocket takes, or a page that may not open one.
@@ -260,35 +342,101 @@ export class Line {
     }
   }
 
-  /** @param {string} cause */
-  #drop(cause) {
-    this.#link?.close();
-    this.#link = this.#pipes = undefined;
-    const now = this.env.now();
-    const worked = now - this.#upSince >= STABLE_MS || this.#moved() > this.#progress;
-    if (this.#welcomed && worked) this.#tryCount = 0;
-    this.#leaveUp(cause);
-    if (!this.#tries.size && !this.#offline) this.#retryAt = now + this.#delay();
+  #tryHttp() {
+    this.#httpAt = Infinity;
+    const carries = this.#link?.isWelcomed && !this.#silence.isSuspect;
+    // One that is attaching gets its time: every new one would call it off.
+    const isAttaching = this.#hungAt < Infinity;
+    if (this.#over || this.#offline || carries || isAttaching) return;
+    if (!this.ladder.allowsHttp) return;
+    this.#tryCount += 1;
+    this.#adopt(this.#http());
+    const rttMs = (this.session.rttS ?? WELCOME_WITHIN_MS) * 1000;
+    const patience = Math.max(HUNG_MS, HUNG_ROUND_TRIPS * rttMs);
+    this.#hungAt = this.env.now() + Math.min(patience, WELCOME_WITHIN_MS);
+  }
+
+  #http() {
+    const { url, env, session, attach, ladder } = this;
+    return new HttpLink(url, env, session, attach, this, ladder);
   }
 
   /**
-   * The link is gone or suspect: count the time until the session is.
+   * Let a link carry the session from here on; an older one is not listened to any more.
    *
-   * @param {string} cause
+   * @param {Link} link
    */
-  #leaveUp(cause) {
+  #adopt(link) {
+    const now = this.env.now();
+    this.#tries.delete(/** @type {WebSocketLink} */ (link));
+    this.#link?.close(Code.SUPERSEDED);
+    this.#link = link;
+    this.#countDown();
+    this.#hungAt = Infinity;
+    this.#begunAt = now;
+    if (this.#giveUpAt === Infinity) this.#giveUpAt = now + CREATE_WITHIN_MS;
+    this.#silence.heard(now);
+    link.begin();
+    this.#flush();
+  }
+
+  /** A promised WebSocket did not come to carry anything. @param {number} now */
+  #tryFailed(now) {
+    if (this.#welcomed) this.#probeLater();
+    else if (!this.#link && !this.#tries.size) {
+      this.#retryAt = Math.min(this.#retryAt, now + this.#delay());
+    }
+  }
+
+  /** While HTTP carries, try a WebSocket again in a while. */
+  #probeLater() {
+    const now = this.env.now();
+    const isOpen = [...this.#tries.keys()].some((link) => link.isOpen);
+    this.#probeAt = now + this.ladder.probeMs(now, isOpen);
+  }
+
+  /** @param {string} cause */
+  #drop(cause) {
+    const kind = this.#link?.kind;
+    this.#link?.close();
+    this.#link = undefined;
+    const now = this.env.now();
+    const worked = now - this.#upSince >= STABLE_MS || this.#moved() > this.#progress;
+    if (this.#welcomed && worked) this.#tryCount = 0;
+    this.#hungAt = this.#probeAt = Infinity;
+    this.#countDown();
+    this.#tell(false, cause);
+    if (this.#offline) return;
+    const retryAt = now + this.#delay();
+    const { ladder, env } = this;
+    if (!this.#tries.size && ladder.takesWebSocket(now)) this.#retryAt = retryAt;
+    const race = now + ladder.raceMs(now, env.isVisible());
+    // HTTP that was called off has had its time.
+    const httpAt = kind === 'websocket' ? race : Math.max(now, this.#begunAt + retryAt - now);
+    if (ladder.allowsHttp) this.#httpAt = Math.min(this.#httpAt, Math.max(httpAt, now));
+  }
+
+  /** Try nothing before so many milliseconds have passed. @param {number} ms */
+  #laterThan(ms) {
+    const at = this.env.now() + ms;
+    if (this.#retryAt < Infinity) this.#retryAt = at;
+    if (this.#httpAt < Infinity) this.#httpAt = Math.max(this.#httpAt, at);
+  }
+
+  /** The link is gone, suspect or new: count the time until the session is lost. */
+  #countDown() {
     if (!this.#welcomed) return;
     this.#welcomed = false;
     this.#upSince = Infinity;
     const { lingerMs = this.attach.lingerS * 1000 } = this;
     this.#lingersUntil = this.env.now() + lingerMs;
     this.#giveUpAt = this.#lingersUntil + (this.lingerMs === undefined ? GRACE_MS : 0);
-    this.owner.lineState(false, cause);
   }
 
   #dropTries() {
     for (const link of this.#tries.keys()) link.close();
     this.#tries.clear();
+    this.#probeAt = Infinity;
   }
 
   #delay() {
@@ -312,10 +460,10 @@ export class Line {
     this.#silence.heard(this.env.now());
     if (!wasSuspect) return;
     this.#dropTries();
-    if (this.#pipes && !this.#pipes.inbound.welcomeDue) this.#up();
+    if (this.#link?.isWelcomed) this.#up();
   }
 
-  #probe() {
+  #ask() {
     this.#ping();
     this.#silence.probed(this.env.now());
     this.#flush();
@@ -333,15 +481,19 @@ export class Line {
   #silentAt() {
     if (!this.#link) return Infinity;
     const rttMs = (this.session.rttS ?? 0) * 1000;
-    return this.#silence.endsAtMs(rttMs, this.attach.pingMs, this.owner.isWaiting());
+    const { underwayBytes } = this.#link;
+    const isWaiting = this.owner.isWaiting();
+    return this.#silence.endsAtMs(rttMs, this.attach.pingMs, isWaiting, underwayBytes);
   }
 
   /** @param {boolean} late the page slept: the answer may be waiting behind this timer */
   #silent(late) {
-    if (late || !this.#silence.isOwed) return this.#probe();
+    if (late || !this.#silence.isOwed) return this.#ask();
     this.#silence.isSuspect = true;
-    this.#leaveUp('no answer');
-    this.#try();
+    if (this.#link?.underwayBytes) this.ladder.shrinkPosts();
+    this.#countDown();
+    this.#tell(false, 'no answer');
+    this.#start();
   }
 
   // Time.
@@ -351,12 +503,7 @@ export class Line {
     const { session } = this;
     const busy = this.#welcomed && (session.ready.length || session.log.unackedBytes);
     if (busy && this.env.now() >= this.#measuredAt + MEASURE_MS) this.#ping();
-    while (this.#link?.room && this.#pipes) {
-      const message = session.nextMessage(this.#pipes.outbound);
-      if (!message.length) break;
-      this.#link.send(message);
-      this.#noteSent();
-    }
+    if (this.#link?.flush()) this.#noteSent();
     if (this.#link && this.#owesAnswer()) this.#silence.owed(this.env.now());
     this.owner.lineSent();
     this.#arm();
@@ -373,16 +520,21 @@ export class Line {
 
   #arm() {
     if (this.#over) return;
-    const dueS = this.#link ? this.session.ackDueS() : undefined;
-    const ackAt = dueS === undefined ? Infinity : this.env.now() + dueS * 1000;
     const at = Math.min(
-      ...[ackAt, this.#retryAt, this.#giveUpAt, this.#silentAt(), ...this.#tries.values()],
+      ...[this.#ackAt(), this.#retryAt, this.#httpAt, this.#probeAt, this.#hungAt, this.#giveUpAt],
+      ...[this.#silentAt(), ...this.#tries.values()],
     );
     if (at >= this.#timerAt) return;
     this.env.clearTimeout(this.#timer);
     this.#timerAt = at;
     const delay = Math.max(0, Math.ceil(at - this.env.now()));
     this.#timer = this.env.setTimeout(() => this.#tick(), delay);
+  }
+
+  /** When an ACK must go alone; while the link takes nothing it is not asked. */
+  #ackAt() {
+    const dueS = this.#link?.isFree ? this.session.ackDueS() : undefined;
+    return dueS === undefined ? Infinity : this.env.now() + dueS * 1000;
   }
 
   #tick() {
@@ -393,12 +545,24 @@ export class Line {
       if (until > now) continue;
       this.#tries.delete(link);
       link.close(Code.TIMEOUT);
+      this.#tryFailed(now);
     }
     // A page that slept past its deadline has not tried yet.
     if (late) this.#giveUpAt = Math.max(this.#giveUpAt, now + WELCOME_WITHIN_MS);
     if (now >= this.#giveUpAt) return this.#lose(Code.TIMEOUT, 'the server cannot be reached');
+    if (now >= this.#hungAt) this.#drop('no answer');
     if (now >= this.#retryAt) this.#try();
+    if (now >= this.#httpAt) this.#tryHttp();
+    if (now >= this.#probeAt) this.#probe();
     if (now >= this.#silentAt()) this.#silent(late);
     this.#flush();
+  }
+
+  /** HTTP carries: see whether a WebSocket would. */
+  #probe() {
+    this.#probeAt = Infinity;
+    if (this.#offline || !this.#welcomed) return;
+    if (this.env.isVisible() && this.ladder.takesWebSocket(this.env.now())) this.#open();
+    else this.#probeLater();
   }
 }

@@ -51,9 +51,7 @@ function local(session, company) {
   const dueS = session.ackDueS();
   if (session.mayNumber && dueS !== undefined && (company || found.length || dueS === 0)) {
     found.push(frames.encode(frames.ACK, session.rx));
-    session.ackOwed = false;
-    session.ackSinceS = undefined;
-    session.ackCharge = 0;
+    session.acked();
   }
   session.local.clear();
   return found;

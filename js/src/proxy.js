@@ -10,7 +10,7 @@ import { Request } from './request.js';
 import { TCPSocket } from './socket.js';
 
 /** @import { ClientOwner } from './client.js' */
-/** @import { Environment } from './environment.js' */
+/** @import { Environment, LinkKind } from './environment.js' */
 /** @import { StreamEvents, StreamVerbs, TCPSocketOptions } from './socket.js' */
 
 /** @typedef {'idle' | 'connecting' | 'up' | 'reconnecting' | 'lost' | 'closed'} SockProxyState */
@@ -19,13 +19,15 @@ import { TCPSocket } from './socket.js';
  * @typedef {object} SockProxyExtras
  * @property {number} [linger] seconds to go on trying when the server is away; by default as
  *   long as the server keeps the session, and a minute
+ * @property {LinkKind[]} [links] which kinds of link may be used; by default a WebSocket, where
+ *   that is blocked an HTTP stream, and where that is held back HTTP polls
  * @property {boolean} [debug] tell the console what happens
  */
 
 /** @typedef {SockProxyExtras & Partial<Environment>} SockProxyOptions */
 
 const CLOSED_TEXT = 'the page closed the session';
-const WS_PATH = 'sp/_/ws';
+const NATIVE_PATH = 'sp/_/';
 const SHOWN_ID_BYTES = 4;
 // What is longer is no host name, and would not fit into the frame.
 const MAX_HOST_LENGTH = 255;
@@ -39,7 +41,11 @@ export class SockProxy extends EventTarget {
   /** The current session, and those that only drain. @type {Set<Client>} */
   #clients = new Set();
   // What sessions that are gone have counted.
-  #past = { bytesIn: 0, bytesOut: 0, resumes: 0 };
+  #past = { bytesIn: 0, bytesOut: 0, resumes: 0, switches: 0 };
+  /** @type {LinkKind[] | undefined} */
+  #links;
+  /** @type {LinkKind | undefined} */
+  #link;
   #env;
   #options;
   #url;
@@ -50,9 +56,10 @@ export class SockProxy extends EventTarget {
    */
   constructor(url, options = {}) {
     super();
-    this.#url = new URL(WS_PATH, url);
-    this.#url.protocol = this.#url.protocol.replace('http', 'ws');
+    this.#url = new URL(NATIVE_PATH, url);
+    this.#url.protocol = this.#url.protocol.replace('ws', 'http');
     this.#options = options;
+    this.#links = options.links;
     this.#env = environment(options);
   }
 
@@ -74,10 +81,21 @@ export class SockProxy extends EventTarget {
     const session = this.#client?.session;
     return {
       ...sum,
+      link: this.#client?.line.kind,
       rttMs: (session?.rttS ?? 0) * 1000,
       unackedBytes: session?.log.unackedBytes ?? 0,
       streams: [...this.#clients].flatMap((client) => client.streams),
     };
+  }
+
+  /**
+   * Use only these kinds of link from now on; the session moves to one of them as it runs.
+   *
+   * @param {LinkKind[]} kinds
+   */
+  useLinks(kinds) {
+    this.#links = kinds;
+    for (const { line } of this.#clients) line.allow(kinds);
   }
 
   /**
@@ -134,7 +152,8 @@ export class SockProxy extends EventTarget {
   #begin() {
     const { linger } = this.#options;
     const lingerMs = linger === undefined ? undefined : linger * 1000;
-    const client = new Client(this.#url.href, this.#env, this.#owner, lingerMs);
+    const options = { lingerMs, links: this.#links };
+    const client = new Client(this.#url.href, this.#env, this.#owner, options);
     this.#clients.add(client);
     // In the capture phase, where even what is told to the document alone comes by.
     for (const name of PAGE_EVENTS) this.#env.page?.addEventListener(name, this.#onPage, true);
@@ -186,19 +205,22 @@ export class SockProxy extends EventTarget {
    * @param {string} cause
    */
   #setState(state, cause) {
-    if (state === this.#state) return;
+    const link = this.#client?.line.kind;
+    if (state === this.#state && link === this.#link) return;
     this.#state = state;
-    if (this.#options.debug) console.debug(`sockproxy ${this.id}: ${state} ${cause}`);
-    this.dispatchEvent(new CustomEvent('state', { detail: { state, cause } }));
+    this.#link = link;
+    if (this.#options.debug) console.debug(`sockproxy ${this.id}: ${state} ${link} ${cause}`);
+    this.dispatchEvent(new CustomEvent('state', { detail: { state, cause, link } }));
   }
 }
 
 /**
- * @param {{bytesIn: number, bytesOut: number, resumes: number}} sum
+ * @param {{bytesIn: number, bytesOut: number, resumes: number, switches: number}} sum
  * @param {Client} client
  */
-function add(sum, { bytesIn, bytesOut, resumes }) {
+function add(sum, { bytesIn, bytesOut, resumes, switches }) {
   sum.bytesIn += bytesIn;
   sum.bytesOut += bytesOut;
   sum.resumes += resumes;
+  sum.switches += switches;
 }

@@ -94,9 +94,7 @@ export class Session {
    */
   attach() {
     this.local.clear();
-    this.ackOwed = false;
-    this.ackSinceS = undefined;
-    this.ackCharge = 0;
+    this.acked();
     return { position: undefined, cursor: this.log.first };
   }
 
@@ -162,6 +160,13 @@ export class Session {
    */
   nextMessage(pipe, room = MESSAGE_BYTES) {
     return outward.nextMessage(this, pipe, room);
+  }
+
+  /** What was received has been acknowledged: on the link, or in the HELLO of a DOWN. */
+  acked() {
+    this.ackOwed = false;
+    this.ackSinceS = undefined;
+    this.ackCharge = 0;
   }
 
   /** Seconds until `nextMessage` has an ACK to send, undefined when it owes none. */

@@ -6,6 +6,7 @@
 
 const PATIENCE_MS = 3000;
 const PATIENCE_ROUND_TRIPS = 4;
+const SLOW_BYTES_PER_MS = 16;
 const PING_MS = 25_000;
 const PING_TIMEOUT_MS = 15_000;
 
@@ -45,10 +46,12 @@ export class Silence {
    * @param {number} rttMs
    * @param {number} pingMs how often the server speaks by itself, 0 if it did not say
    * @param {boolean} isWaiting somebody waits for what the server may say
+   * @param {number} [underwayBytes] what must have arrived before there can be an answer
    */
-  endsAtMs(rttMs, pingMs, isWaiting) {
+  endsAtMs(rttMs, pingMs, isWaiting, underwayBytes = 0) {
     if (this.isSuspect) return Infinity;
-    const patience = Math.max(PATIENCE_MS, PATIENCE_ROUND_TRIPS * rttMs);
+    const roundTrips = Math.max(PATIENCE_MS, PATIENCE_ROUND_TRIPS * rttMs);
+    const patience = roundTrips + underwayBytes / SLOW_BYTES_PER_MS;
     if (this.#owedSinceMs !== undefined) return this.#owedSinceMs + patience;
     if (isWaiting) return this.#heardAtMs + patience;
     return this.#heardAtMs + (pingMs || PING_MS) + PING_TIMEOUT_MS;

@@ -154,6 +154,7 @@ export class FakeServer {
   mute = false;
   away = false;
   byes = [];
+  beacons = [];
   welcomeTlvs = new Map([[7, Uint8Array.of(60)]]);
   #log = [];
   #position = 0;

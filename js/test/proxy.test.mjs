@@ -15,6 +15,8 @@ function make(options = {}) {
   let next = 0;
   const proxy = new SockProxy('https://gw.example/sockproxy.js', {
     WebSocket: fakeWebSocket(server),
+    links: ['websocket'],
+    sendBeacon: (url, bytes) => server.beacons.push([url, bytes]),
     setTimeout: time.setTimeout,
     clearTimeout: time.clearTimeout,
     nextTurn: (act) => setImmediate(act),

@@ -1,6 +1,16 @@
 /* sockproxy 0.1.0, MIT */
+export type LinkKind = 'websocket' | 'stream' | 'poll';
 export type Environment = {
     WebSocket: typeof WebSocket;
+    fetch: typeof fetch;
+    /**
+     * send even while the page ends
+     */
+    sendBeacon: (url: string, bytes: Uint8Array) => void;
+    /**
+     * to the other tabs
+     */
+    BroadcastChannel: typeof BroadcastChannel | undefined;
     setTimeout: (act: () => void, delayMs: number) => any;
     clearTimeout: (timer: any) => void;
     /**
@@ -11,6 +21,10 @@ export type Environment = {
      * milliseconds that never jump
      */
     now: () => number;
+    /**
+     * milliseconds of the wall clock, the same in all tabs
+     */
+    epoch: () => number;
     /**
      * in [0, 1)
      */
@@ -117,6 +131,11 @@ export type SockProxyExtras = {
      */
     linger?: number;
     /**
+     * which kinds of link may be used; by default a WebSocket, where
+     * that is blocked an HTTP stream, and where that is held back HTTP polls
+     */
+    links?: LinkKind[];
+    /**
      * tell the console what happens
      */
     debug?: boolean;
@@ -138,6 +157,8 @@ export declare class SockProxy extends EventTarget {
         bytesIn: number;
         bytesOut: number;
         resumes: number;
+        switches: number;
+        link: "poll" | "stream" | "websocket" | undefined;
         rttMs: number;
         unackedBytes: number;
         streams: {
@@ -151,6 +172,12 @@ export declare class SockProxy extends EventTarget {
             ackedBytes: number;
         }[];
     };
+    /**
+     * Use only these kinds of link from now on; the session moves to one of them as it runs.
+     *
+     * @param {LinkKind[]} kinds
+     */
+    useLinks(kinds: LinkKind[]): void;
     /**
      * Open a socket to a backend by the name that the server's file gives it.
      *
