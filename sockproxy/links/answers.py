@@ -135,6 +135,8 @@ class Stream(Answer):
         self._request.write(data)
 
     def greeted(self) -> None:
+        if self.over:  # by what followed its HELLO
+            return
         self.send(_PAD)
         self._timer = self._clock.callLater(SECOND_PING_S, self._ping_again)
 

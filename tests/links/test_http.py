@@ -94,6 +94,31 @@ def test_a_bad_beginning_is_refused_by_name(body: bytes, code: Code) -> None:
     assert len(server.hub) == 0
 
 
+@pytest.mark.parametrize("mode", [b"\x01", b"\x02", b"\x03"])
+@pytest.mark.parametrize(
+    ("rest", "last"),
+    [
+        (frames.encode_data(2, b"never opened"), frames.Bye),
+        (b"\x82\x80\x01\x00\x00", frames.Bye),
+        (frames.encode(frames.Bye(Code.ABORTED, "")), frames.Bye),
+        (frames.encode(frames.End(Code.CLEAN, "")), frames.End),
+    ],
+    ids=["lie", "too big", "bye", "end"],
+)
+def test_what_follows_the_attaching_hello_may_end_it_at_once(
+    mode: bytes, rest: bytes, last: type
+) -> None:
+    server = Server()
+    said = frames.Hello(1, frames.FLAG_CREATE, 1, 1, 0, bytes(16), bytes(32), {5: mode})
+    request = PlainRequest(frames.encode(said) + rest).render(Down(server.hub))
+
+    assert isinstance(request.frames()[0], frames.Welcome)
+    assert isinstance(request.frames()[-1], last)
+    assert request.finished
+    assert len(server.hub) == (last is frames.End)
+    assert not server.reactor.getDelayedCalls()
+
+
 def test_a_stream_begins_with_two_pings_and_padding() -> None:
     server = Server()
     way = OverHttp(server, Page(server))
