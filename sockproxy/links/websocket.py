@@ -97,7 +97,7 @@ class WebSocketLink:
         """Take a message of a link that is none yet: HELLO, or what follows a probe's."""
         try:
             if self._probe is not None and not data.startswith(HELLO):
-                self.send(self._probe.answer(data))
+                self._echo(self._probe, data)
             else:
                 self._greet(*hello.cut(data))
         except Refused as refused:
@@ -108,11 +108,16 @@ class WebSocketLink:
         if said.flags & frames.FLAG_PROBE and self._probe is None:
             self._expect_hello(PROBE_WITHIN_S)
             self._probe = Probe()
-            self.send(self._probe.answer(rest))
+            self._echo(self._probe, rest)
             return
         self._live = self._hub.attach(said, self, hello.asker(self._visitor))
         if rest:
             self._live.received(self, rest)
+
+    def _echo(self, probe: Probe, data: bytes) -> None:
+        said = probe.answer(data)
+        if said:
+            self.send(said)
 
     def _fail(self, refused: Refused) -> None:
         if self._live is not None:
