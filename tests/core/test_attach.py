@@ -228,3 +228,112 @@ def test_welcome_tells_the_client_its_limits() -> None:
 
     assert (ends.client.initial_credit, ends.client.log.window_max) == (50_000, 90_000)
     assert (ends.attach.linger_s, ends.attach.ping_ms) == (60, 25_000)
+
+
+def request_of(ends: Ends, **changes: Any) -> frames.Hello:
+    """Return the HELLO of a request that goes on with the newest link."""
+    (said,) = heard(ends.attach.short(2))
+    for name, value in changes.items():
+        setattr(said, name, value)
+    assert isinstance(said, frames.Hello)
+    return said
+
+
+def test_a_request_goes_on_with_the_secret_that_attached() -> None:
+    ends = Ends()
+    first = ends.attach._secret
+    ends.connect()
+    ends.open()
+    said = heard(ends.attach.short(3, {5: b"\x01"}))[0]
+
+    assert (said.secret, said.link, said.request, said.flags) == (first, 1, 3, 0)
+    assert (said.rx, said.sid, said.tlvs) == (ends.client.rx, ends.attach.sid, {5: b"\x01"})
+    assert ends.client.rx > 0
+    assert ends.gate.judge_request(said) is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({}, None),
+        ({"request": 10**6, "rx": 10**6}, None),
+        ({"secret": b"x" * 32}, Code.SESSION_UNKNOWN),
+        ({"secret": b""}, Code.SESSION_UNKNOWN),
+        ({"link": 1}, Code.STALE_LINK),
+        ({"link": 0}, Code.STALE_LINK),
+        ({"link": 3}, Code.SECRET_REUSE),
+        ({"link": 3, "secret": "next"}, Code.STALE_LINK),
+        ({"link": 2, "secret": "next"}, Code.STALE_LINK),
+        ({"link": 2, "secret": "retired"}, Code.STALE_LINK),
+        ({"link": 3, "secret": "retired"}, Code.SECRET_REUSE),
+    ],
+    ids=str,
+)
+def test_only_requests_of_the_newest_link_go_on(changes: dict[str, Any], code: Code | None) -> None:
+    ends = Ends()
+    retired = ends.attach._secret
+    ends.connect()
+    ends.connect()
+    ends.gate.ring.confirm()
+    secrets = {"next": ends.attach._secret, "retired": retired}
+    secret = changes.get("secret", ends.attach._attaching)
+    said = request_of(ends, **changes | {"secret": secrets.get(secret, secret)})
+
+    assert ends.gate.judge_request(said) is code
+
+
+def test_a_request_shows_that_its_page_holds_the_welcome() -> None:
+    ends = Ends()
+    ends.hello()
+    assert not ends.gate.confirmed
+    assert ends.gate.judge_request(request_of(ends, secret=b"x" * 32)) is Code.SESSION_UNKNOWN
+    assert not ends.gate.confirmed
+
+    assert ends.gate.judge_request(request_of(ends)) is None
+    assert ends.gate.confirmed
+    again = request_of(ends, link=2)
+    assert ends.gate.judge(again) is Code.SECRET_REUSE
+
+
+def test_a_down_carries_the_log_from_where_it_says() -> None:
+    ends = Ends()
+    ends.connect()
+    ends.server.log.append(b"12345")
+    base = ends.server.log.base
+    out = ends.gate.go_on(request_of(ends, rx=base))
+    assert ends.server.next_message(out)[-5:] == b"12345"
+
+    out = ends.gate.go_on(request_of(ends, rx=base + 5))
+    assert ends.server.next_message(out) == b""
+    assert (ends.server.log.base, out.position) == (base + 5, base + 5)
+
+
+@pytest.mark.parametrize(
+    ("off", "text"),
+    [(-5, "DOWN at 5, 10 was acknowledged"), (2, "inside a frame"), (6, "ack 16 beyond 15")],
+)
+def test_a_down_from_where_the_page_cannot_be_is_a_lie(off: int, text: str) -> None:
+    ends = Ends()
+    ends.connect()
+    for data in (b"12345", b"67890", b"abcde"):
+        ends.server.log.append(data)
+    ends.server.log.acknowledge(10)
+
+    with pytest.raises(PeerError, match=text) as caught:
+        ends.gate.go_on(request_of(ends, rx=10 + off))
+    assert caught.value.code is Code.PROTOCOL
+
+
+def test_a_page_that_leaves_may_end_its_session_and_nobody_else() -> None:
+    ends = Ends()
+    ends.connect()
+    said, bye = heard(ends.attach.farewell(Code.ABORTED, "é" * 300))
+
+    assert (bye.code, bye.text) == (Code.ABORTED, "é" * 100)
+    assert (said.link, said.secret) == (2, ends.attach._secret)
+    assert ends.gate.may_end(said)
+    assert ends.gate.may_end(request_of(ends))
+    assert not ends.gate.may_end(request_of(ends, link=0))
+    assert not ends.gate.may_end(request_of(ends, link=2, secret=b"x" * 32))
+    ends.gate.ring.confirm()
+    assert not ends.gate.may_end(request_of(ends, link=2))

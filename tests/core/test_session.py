@@ -7,6 +7,7 @@ import pytest
 from sockproxy.codes import Code
 from sockproxy.core import events, frames
 from sockproxy.core.errors import LocalError, PeerError
+from sockproxy.core.pipe import Inbound
 from tests.core import make_traces
 from tests.core.ends import Ends, heard
 
@@ -144,3 +145,49 @@ def test_a_body_may_be_cut_where_a_message_may_not() -> None:
 
 def test_the_traces_that_javascript_replays_are_those_of_this_core() -> None:
     assert make_traces.FILE.read_text(encoding="utf-8") == make_traces.text()
+
+
+def test_a_reply_begins_with_how_far_we_heard() -> None:
+    ends, stream = connected()
+    ends.server.attach(None)
+    assert heard(ends.server.reply()) == [frames.Ack(ends.server.rx)]
+    said = frames.encode(frames.Ping(5)) + frames.encode_data(stream, b"x")
+    ends.to_server(said)
+
+    reply = heard(ends.server.reply())
+    assert reply == [frames.Ack(ends.server.rx), frames.Pong(5, ends.server.rx - 3)]
+    assert ends.server.ack_due_s() is None
+    assert heard(ends.server.reply()) == [frames.Ack(ends.server.rx)]
+
+
+def test_what_was_acknowledged_elsewhere_is_not_acknowledged_again() -> None:
+    ends, stream = connected()
+    ends.server.write(stream, bytes(16_000))
+    ends.exchange()
+    ends.client.consume(stream, 100)
+    assert ends.client.ack_due_s() is not None
+    ends.client.acked()
+    ends.now += 1
+
+    assert ends.client.ack_due_s() is None
+    assert ends.client.next_message(ends.client_out) == b""
+
+
+def test_an_answer_counts_up_to_its_last_whole_frame() -> None:
+    ends, stream = connected()
+    rx, data = ends.client.rx, frames.encode_data(stream, b"one")
+    said = frames.encode(frames.At(rx)) + data + frames.encode_data(stream, b"two")[:-1]
+    pipe = Inbound(frames.MAX_SERVER_DATA_BYTES, first=frames.OPENS_DOWN)
+
+    assert ends.client.receive(pipe, said) == [events.DataReceived(stream, b"one")]
+    assert ends.client.rx == rx + len(data)
+
+
+def test_an_ack_in_time_breaks_no_silence() -> None:
+    ends, stream = connected()
+    ends.to_server(frames.encode_data(stream, b"x"))
+    assert ends.server.ack_due_s()
+    assert ends.server.silent
+
+    ends.server.ping()
+    assert not ends.server.silent

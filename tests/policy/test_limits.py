@@ -38,3 +38,28 @@ def test_never_more_than_burst_and_rate_allow(steps: list[float]) -> None:
         taken += bucket.take(now)
 
     assert taken <= 5 + 3 * now + 1e-6
+
+
+def test_a_bucket_that_is_full_again_may_be_forgotten() -> None:
+    bucket = TokenBucket(rate_per_s=2, burst=3, now=0.0)
+    assert bucket.full(0.0)
+    bucket.take(0.0)
+    bucket.take(0.0)
+
+    assert not bucket.full(0.0)
+    assert not bucket.full(0.9)
+    assert bucket.full(1.0)
+    bucket.take(1.0)
+    assert not bucket.full(1.0)
+
+
+@given(st.lists(st.floats(0, 5), max_size=50))
+def test_a_full_bucket_is_as_good_as_a_new_one(steps: list[float]) -> None:
+    bucket, now = TokenBucket(rate_per_s=0.7, burst=4, now=0.0), 0.0
+
+    for step in steps:
+        now += step
+        bucket.take(now)
+        if bucket.full(now + 10):
+            assert [bucket.take(now + 10) for _ in range(5)] == [True] * 4 + [False]
+            now += 10
