@@ -2,15 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
 import pytest
+from twisted.logger import ILogObserver, LogEvent, formatEvent, globalLogPublisher
+from zope.interface import implementer
 
 from sockproxy.codes import Code
 from sockproxy.core import frames
 from sockproxy.hub import IPV6_SITE_BITS, Refused, site
 from tests.memory import ASKER, INI, Page, PlainLink, Server
+
+
+@pytest.fixture
+def caught_lines() -> Iterator[list[str]]:
+    """What is logged during the test."""
+    lines: list[str] = []
+
+    @implementer(ILogObserver)
+    def observe(event: LogEvent) -> None:
+        lines.append(formatEvent(event))
+
+    globalLogPublisher.addObserver(observe)
+    yield lines
+    globalLogPublisher.removeObserver(observe)
 
 
 def hello(**changes: Any) -> frames.Hello:
@@ -235,3 +252,225 @@ def test_an_address_is_a_v4_address_or_a_v6_network() -> None:
     assert site("2001:db8:1:2:3:4:5:6") == site("2001:db8:1:2::1") == "2001:db8:1:2::"
     assert site("unix") == "unix"
     assert IPV6_SITE_BITS == 64
+
+
+def first_request(page: Page, **changes: Any) -> frames.Hello:
+    """Return the HELLO of a request that goes on with the page's newest link."""
+    raw = frames.first(page.attach.short(2), frames.MAX_CLIENT_DATA_BYTES)
+    assert raw is not None
+    said = frames.parse(raw)
+    assert isinstance(said, frames.Hello)
+    return replace(said, **changes)
+
+
+def refused_find(server: Server, said: frames.Hello, asker: Any = ASKER) -> Refused:
+    with pytest.raises(Refused) as caught:
+        server.hub.find(said, asker)
+    return caught.value
+
+
+def test_a_request_finds_the_session_of_its_link_and_changes_nothing() -> None:
+    server = Server()
+    page = Page(server)
+    live = page.connect()
+
+    assert server.hub.find(first_request(page), ASKER) is live
+    assert live.link is page.link
+    assert page.link.last_word is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({"sid": b"u" * 16}, Code.SESSION_UNKNOWN),
+        ({"sid": b""}, Code.SESSION_UNKNOWN),
+        ({"secret": b"x" * 32}, Code.SESSION_UNKNOWN),
+        ({"secret": b""}, Code.SESSION_UNKNOWN),
+        ({"link": 1}, Code.STALE_LINK),
+        ({"sid": b"u" * 16, "flags": frames.FLAG_CREATE}, Code.SESSION_UNKNOWN),
+    ],
+    ids=str,
+)
+def test_a_request_that_goes_on_with_nothing_finds_nothing(
+    changes: dict[str, Any], code: Code
+) -> None:
+    server = Server()
+    page = Page(server)
+    page.connect()
+    live = page.connect()
+
+    assert refused_find(server, first_request(page, **changes)).code is code
+    assert (len(server.hub), live.link) == (1, page.link)
+    assert page.link.last_word is None
+
+
+def test_a_request_from_elsewhere_finds_nothing() -> None:
+    server = Server()
+    page = Page(server)
+    page.connect()
+    said = first_request(page)
+
+    foreign = replace(ASKER, origin="https://other.example")
+    assert refused_find(server, said, foreign).code is Code.SESSION_UNKNOWN
+    other = replace(ASKER, principal="mallory")
+    assert refused_find(server, said, other).code is Code.TICKET_REFUSED
+    server.hub.hold(page.attach.sid[:4].hex(), 3.0)
+    assert refused_find(server, said).code is Code.BUSY
+
+
+def test_a_request_with_a_retired_secret_kills_the_session() -> None:
+    server = Server()
+    page = Page(server)
+    stolen = page.attach._secret
+    page.connect()
+    page.connect()
+
+    said = first_request(page, secret=stolen, link=9)
+    assert refused_find(server, said).code is Code.SECRET_REUSE
+    assert len(server.hub) == 0
+
+
+def test_a_session_that_waits_between_two_requests_is_carried_again() -> None:
+    server = Server(INI + "[limits]\ndetached = 1\n")
+    pages = [Page(server, seed=n) for n in range(3)]
+    lives = [page.connect() for page in pages]
+    for page, live in zip(pages[:2], lives[:2], strict=True):
+        page.lose_link()
+        server.hub.go_on(live, page.link, first_request(page))
+    pages[2].lose_link()
+
+    assert [live.over for live in lives] == [False] * 3
+    assert [live.link for live in lives[:2]] == [page.link for page in pages[:2]]
+    server.reactor.advance(30)
+    server.hub.sweep()
+    assert not lives[0].over
+
+
+def test_a_page_may_end_its_session_without_a_link() -> None:
+    server = Server()
+    page = Page(server)
+    live = page.connect()
+    page.lose_link()
+    raw = frames.first(page.attach.farewell(Code.ABORTED, ""), frames.MAX_CLIENT_DATA_BYTES)
+    assert raw is not None
+    said = frames.parse(raw)
+    assert isinstance(said, frames.Hello)
+
+    server.hub.dismiss(said, ASKER)
+
+    assert live.over
+    with pytest.raises(Refused) as caught:
+        server.hub.dismiss(said, ASKER)
+    assert caught.value.code is Code.SESSION_UNKNOWN
+
+
+@pytest.mark.parametrize(
+    "changes", [{"sid": b"u" * 16}, {"secret": b"x" * 32}, {"link": 0}], ids=str
+)
+def test_nobody_else_may_end_it(changes: dict[str, Any]) -> None:
+    server = Server()
+    page = Page(server)
+    live = page.connect()
+
+    with pytest.raises(Refused):
+        server.hub.dismiss(first_request(page, **changes), ASKER)
+    with pytest.raises(Refused):
+        server.hub.dismiss(first_request(page), replace(ASKER, origin="https://other.example"))
+    assert not live.over
+
+
+FEW = INI + "[limits]\nfailed_attaches_burst = 3\nfailed_attaches_per_s = 2\n"
+
+
+def unknown(number: int = 0) -> frames.Hello:
+    return hello(sid=number.to_bytes(16, "big"), flags=0)
+
+
+def test_failed_attaches_are_told_so_until_there_were_too_many() -> None:
+    server = Server(FEW)
+    codes = [refusal(server, unknown(n)).code for n in range(5)]
+    assert codes == [Code.SESSION_UNKNOWN] * 3 + [Code.BUSY] * 2
+    assert refusal(server, unknown()).retry_ms > 0
+
+    server.reactor.advance(1)
+    codes = [refusal(server, unknown(n)).code for n in range(3)]
+    assert codes == [Code.SESSION_UNKNOWN] * 2 + [Code.BUSY]
+
+
+@pytest.mark.parametrize(
+    "way",
+    [
+        "attach",
+        "find",
+        pytest.param(
+            "dismiss",
+            marks=pytest.mark.xfail(strict=True, reason="a forged farewell is told 0x27, for ever"),
+        ),
+    ],
+)
+def test_each_way_to_guess_counts(way: str) -> None:
+    server = Server(FEW)
+    page = Page(server)
+    page.connect()
+    guess = first_request(page, secret=b"x" * 32, link=2)
+    ways: dict[str, Any] = {
+        "attach": lambda: server.hub.attach(guess, PlainLink(), ASKER),
+        "find": lambda: server.hub.find(guess, ASKER),
+        "dismiss": lambda: server.hub.dismiss(guess, ASKER),
+    }
+    codes = []
+    for _ in range(5):
+        with pytest.raises(Refused) as caught:
+            ways[way]()
+        codes.append(caught.value.code)
+
+    assert codes == [Code.SESSION_UNKNOWN] * 3 + [Code.BUSY] * 2
+
+
+def test_another_address_fails_by_itself() -> None:
+    server = Server(FEW)
+    for n in range(5):
+        refusal(server, unknown(n), replace(ASKER, peer=f"2001:db8::{n}"))
+
+    same_site = replace(ASKER, peer="2001:db8::ffff")
+    assert refusal(server, unknown(), same_site).code is Code.BUSY
+    other_site = replace(ASKER, peer="2001:db8:0:1::1")
+    assert refusal(server, unknown(), other_site).code is Code.SESSION_UNKNOWN
+    assert refusal(server, unknown()).code is Code.SESSION_UNKNOWN
+
+
+def test_who_has_a_session_is_not_limited_by_the_failures_of_a_neighbour() -> None:
+    server = Server(FEW)
+    page = Page(server)
+    live = page.connect()
+    codes = {refusal(server, unknown(n)).code for n in range(50)}
+    assert Code.BUSY in codes
+
+    page.lose_link()
+    assert page.connect() is live
+    assert server.hub.find(first_request(page), ASKER) is live
+    assert server.hub.attach(hello(sid=b"n" * 16), PlainLink(), ASKER)
+
+
+def test_what_fails_too_often_is_not_even_logged(caught_lines: list[str]) -> None:
+    server = Server(FEW)
+    for n in range(1000):
+        refusal(server, unknown(n))
+
+    assert len(caught_lines) == 3
+    assert all(len(line) < 100 for line in caught_lines)
+    assert "00000000: unknown" in caught_lines[0]
+    assert (0).to_bytes(16, "big").hex() not in caught_lines[0]
+
+
+def test_the_sweep_forgets_who_failed_long_ago() -> None:
+    server = Server(FEW)
+    for n in range(100):
+        refusal(server, unknown(n), replace(ASKER, peer=f"192.0.2.{n}"))
+    assert len(server.hub._failures) == 100
+    server.hub.sweep()
+    assert len(server.hub._failures) == 100
+
+    server.reactor.advance(0.5)
+    server.hub.sweep()
+    assert not server.hub._failures
