@@ -22,7 +22,17 @@ from sockproxy.core import events, frames
 from tests import loopback
 from tests.integration import processes
 from tests.integration.native import NativeClient
-from tests.integration.posts import DOWN, ORIGIN, UP, PostingPage, Posts, post, posts, request
+from tests.integration.posts import (
+    DOWN,
+    ORIGIN,
+    UP,
+    PostingPage,
+    Posts,
+    Reply,
+    post,
+    posts,
+    request,
+)
 from tests.integration.test_native import Backend
 
 OTHER = "https://other.example"
@@ -329,7 +339,27 @@ async def test_a_body_that_never_ends_is_no_request(tmp_path: Path, path: str) -
         assert await victim.echoed(stream, b"afterwards")
 
 
-def answer_of(reply: Any) -> tuple[int, bool]:
+LISTED = f"Origin: {ORIGIN}"
+PREFLIGHT = ("Access-Control-Request-Method: POST", "Access-Control-Request-Headers: x-sockproxy")
+
+NOT_ASKED_SO: dict[str, tuple[int, Callable[[str], bytes]]] = {
+    "GET": (405, lambda path: request(path, b"", LISTED, method="GET")),
+    "PUT": (405, lambda path: request(path, b"x", LISTED, method="PUT")),
+    "DELETE": (405, lambda path: request(path, b"", LISTED, method="DELETE")),
+    "a preflight": (405, lambda path: request(path, b"", LISTED, *PREFLIGHT, method="OPTIONS")),
+    "foreign": (403, lambda path: post(path, b"", "https://evil.example")),
+    "null": (403, lambda path: post(path, b"", "null")),
+    "a prefix": (403, lambda path: post(path, b"", ORIGIN + ".evil.example")),
+    "another scheme": (403, lambda path: post(path, b"", "http://app.example")),
+    "another port": (403, lambda path: post(path, b"", ORIGIN + ":8443")),
+    "none": (403, lambda path: request(path, b"")),
+    "two": (400, lambda path: request(path, b"", LISTED, LISTED)),
+    "which one": (400, lambda path: request(path, b"", "Origin: https://evil.example", LISTED)),
+    "odd bytes": (400, lambda path: request(path, b"", LISTED + "\x0b")),
+}
+
+
+def answer_of(reply: Reply) -> tuple[int, bool]:
     """Return the status, and whether a page may read the answer."""
     return reply.status, b"access-control-" in reply.head.lower()
 
@@ -338,37 +368,11 @@ def answer_of(reply: Any) -> tuple[int, bool]:
 @pytest_twisted.ensureDeferred
 async def test_who_may_not_ask_is_told_so_by_the_status(tmp_path: Path, path: str) -> None:
     async with house(tmp_path) as there, posts(there.port) as way:
-        listed = f"Origin: {ORIGIN}"
-        asked = {
-            "GET": (405, request(path, b"", listed, method="GET")),
-            "PUT": (405, request(path, b"x", listed, method="PUT")),
-            "DELETE": (405, request(path, b"", listed, method="DELETE")),
-            "a preflight": (
-                405,
-                request(
-                    path,
-                    b"",
-                    listed,
-                    "Access-Control-Request-Method: POST",
-                    "Access-Control-Request-Headers: x-sockproxy",
-                    method="OPTIONS",
-                ),
-            ),
-            "foreign": (403, post(path, b"", "https://evil.example")),
-            "null": (403, post(path, b"", "null")),
-            "a prefix": (403, post(path, b"", ORIGIN + ".evil.example")),
-            "another scheme": (403, post(path, b"", "http://app.example")),
-            "another port": (403, post(path, b"", ORIGIN + ":8443")),
-            "none": (403, request(path, b"")),
-            "two": (400, request(path, b"", listed, listed)),
-            "two of which one": (400, request(path, b"", "Origin: https://evil.example", listed)),
-            "odd bytes": (400, request(path, b"", listed + "\x0b")),
-        }
-        replies = await way.ask(*(wire for _, wire in asked.values()))
-
-        for (why, (status, _)), reply in zip(asked.items(), replies, strict=True):
+        replies = await way.ask(*(ask(path) for _, ask in NOT_ASKED_SO.values()))
+        for (why, (status, _)), reply in zip(NOT_ASKED_SO.items(), replies, strict=True):
             assert answer_of(reply) == (status, False), why
         (reply,) = await way.ask(post(path, b"no hello"))
+
         assert answer_of(reply) == (200, True)
         assert f"\r\nAccess-Control-Allow-Origin: {ORIGIN}\r\n".encode() in reply.head
         assert b"credentials" not in reply.head.lower()
