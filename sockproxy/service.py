@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from secrets import token_bytes
 from typing import Any
 
 from twisted.application import strports
 from twisted.application.service import MultiService, Service
+from twisted.web.resource import Resource
 
 from sockproxy import site
 from sockproxy.backends.opening import Opening
@@ -41,7 +42,10 @@ class HubService(Service):
 
 
 def make_service(
-    settings: Settings, reactor: Any, random: Callable[[int], bytes] = token_bytes
+    settings: Settings,
+    reactor: Any,
+    random: Callable[[int], bytes] = token_bytes,
+    tools: Mapping[str, Resource] | None = None,
 ) -> MultiService:
     """Return the service tree: the sessions, and one listener for each section."""
     opening = Opening(reactor, reactor.nameResolver)
@@ -49,7 +53,7 @@ def make_service(
     hub = Hub(shared, random)
     tree = MultiService()
     HubService(hub).setServiceParent(tree)
-    root = site.root(settings, hub, SocketFactory(reactor))
+    root = site.root(settings, hub, SocketFactory(reactor), tools)
     factory = Front(root, settings.limits.max_post + HELLO_MAX_BYTES, IDLE_TIMEOUT_S)
     for name, listener in settings.listeners.items():
         listening = strports.service(listener.endpoint, factory, reactor)

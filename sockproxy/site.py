@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from twisted.web import http
 from twisted.web.http import Request
@@ -51,11 +51,12 @@ class RawBackends(Place):
 
 
 class BackendNames(Place):
-    """What the playground may choose from."""
+    """What the playground may choose from, and which tools it has here."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, tools: Iterable[str]) -> None:
         super().__init__()
-        self._body = json.dumps({"backends": sorted(settings.backends)}).encode()
+        told = {"backends": sorted(settings.backends), "tools": sorted(tools)}
+        self._body = json.dumps(told).encode()
 
     def render_GET(self, request: Request) -> bytes:
         request.setHeader("Content-Type", "application/json")
@@ -88,8 +89,13 @@ class Cut(Place):
         return f"cut for {CUT_S:g} s\n".encode()
 
 
-def root(settings: Settings, hub: Hub, sockets: SocketFactory) -> Resource:
-    """Return the whole resource tree."""
+def root(
+    settings: Settings,
+    hub: Hub,
+    sockets: SocketFactory,
+    tools: Mapping[str, Resource] | None = None,
+) -> Resource:
+    """Return the whole resource tree; `tools` are what else the playground may use."""
     top = Place()
     links = {
         b"ws": UpgradeResource(websocket.greeter(hub), sockets),
@@ -103,8 +109,10 @@ def root(settings: Settings, hub: Hub, sockets: SocketFactory) -> Resource:
     if settings.sockproxy.playground:
         for name, asset in assets.demo_files():
             top.putChild(name.encode(), asset)
-        tools = Place()
-        tools.putChild(b"backends", BackendNames(settings))
-        tools.putChild(b"cut", Cut(hub))
-        top.putChild(b"playground", tools)
+        place = Place()
+        tools = {"cut": Cut(hub), **(tools or {})}
+        tools["backends"] = BackendNames(settings, tools)
+        for name, tool in tools.items():
+            place.putChild(name.encode(), tool)
+        top.putChild(b"playground", place)
     return top

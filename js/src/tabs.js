@@ -12,8 +12,11 @@ const HOLDERS = 3;
 export class Tabs {
   #channel;
   #age;
-  /** Those that are older, as far as they have answered. @type {Set<number>} */
+  // Those that are older: who answered this question, and who the one before.
+  /** @type {Set<number>} */
   #older = new Set();
+  /** @type {Set<number>} */
+  #before = new Set();
 
   /**
    * @param {string} url the server
@@ -30,14 +33,15 @@ export class Tabs {
     this.ask();
   }
 
-  /** Whether this tab is among the oldest that have answered the last question. */
+  /** Whether this tab is among the oldest. */
   get mayHold() {
-    return this.#older.size < HOLDERS;
+    return this.#older.size < HOLDERS && this.#before.size < HOLDERS;
   }
 
   /** Ask who else is there. */
   ask() {
-    this.#older.clear();
+    this.#before = this.#older;
+    this.#older = new Set();
     this.#channel?.postMessage({ age: this.#age, asks: true });
   }
 

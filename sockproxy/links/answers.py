@@ -17,6 +17,7 @@ from zope.interface import implementer
 from sockproxy.codes import Code
 from sockproxy.core import frames
 from sockproxy.kernel import limit_unsent
+from sockproxy.links.lag import Lag
 
 STREAM_MAX_S = 300.0
 PROVED_WITHIN_S = 4.0
@@ -115,8 +116,9 @@ class Stream(Answer):
     # Binary all the same: this is the type that proxies and scanners let pass unheld.
     content_type = b"text/event-stream"
 
-    def __init__(self, request: Request, clock: IReactorTime, holder: Holder) -> None:
+    def __init__(self, request: Request, clock: IReactorTime, holder: Holder, lag: Lag) -> None:
         super().__init__(request, clock, holder)
+        self._lag = lag
         self._full = False
         self._is_proved = False
         channel: Any = request.channel
@@ -145,7 +147,10 @@ class Stream(Answer):
 
     def tick(self, now: float) -> None:
         age_s = now - self._since
-        if not self._is_proved and age_s >= PROVED_WITHIN_S:
+        if self._lag.suspects(now):
+            self.send(self._ping())
+        is_unproved = not self._is_proved and age_s >= PROVED_WITHIN_S
+        if is_unproved or self._lag.shows(now):
             self.finish(_POLL_ADVISED)
         elif age_s >= STREAM_MAX_S:
             self.finish()

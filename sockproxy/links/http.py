@@ -21,6 +21,7 @@ from sockproxy.front import BadHead, Visitor, visitor
 from sockproxy.hub import Hub, Refused
 from sockproxy.links import hello
 from sockproxy.links.answers import Answer, Poll, Stream
+from sockproxy.links.lag import Lag
 from sockproxy.live import LiveSession
 from sockproxy.place import Place
 
@@ -140,7 +141,7 @@ class Down(Requests):
         mode = _mode(said)
         link = HttpLink()
         link.live = live = self._hub.attach(said, link, hello.asker(visited))
-        answer = self._make(request, mode, link)
+        answer = self._make(request, mode, link, live)
         link.hold(answer)
         live.flush()
         if rest:
@@ -152,17 +153,17 @@ class Down(Requests):
         live, link = self._find(said, visited)
         if said.request <= link.downs:
             return frames.encode(frames.End(Code.SUPERSEDED, f"DOWN {link.downs} came before"))
-        answer = self._make(request, _mode(said), link)
+        answer = self._make(request, _mode(said), link, live)
         link.downs = said.request
         link.hold(answer)
         answer.begin(frames.encode(frames.At(said.rx)))
         self._hub.go_on(live, link, said)
         return NOT_DONE_YET
 
-    def _make(self, request: Request, mode: int, link: HttpLink) -> Answer:
+    def _make(self, request: Request, mode: int, link: HttpLink, live: LiveSession) -> Answer:
         clock = self._hub.shared.clock
         if mode == Mode.STREAM:
-            return Stream(request, clock, link)
+            return Stream(request, clock, link, Lag(live.core))
         return Poll(request, clock, link, brief=mode == Mode.BRIEF)
 
 

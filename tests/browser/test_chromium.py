@@ -80,8 +80,10 @@ def backend(name: str, port: int, pages: int) -> str:
 
 
 @contextmanager
-def service(folder: Path, pages: int, **backends: int) -> Iterator[processes.Server]:
-    ini = "".join(backend(name, port, pages) for name, port in backends.items())
+def service(
+    folder: Path, pages: int, more: str = "", **backends: int
+) -> Iterator[processes.Server]:
+    ini = more + "".join(backend(name, port, pages) for name, port in backends.items())
     with processes.service(folder, ini) as server:
         yield server
 

@@ -10,6 +10,7 @@ from twisted.internet.task import Clock
 
 from sockproxy.codes import Code
 from sockproxy.core import frames
+from sockproxy.core.session import Role, Session, Windows
 from sockproxy.links.answers import (
     GATHER_S,
     PAD_BYTES,
@@ -22,6 +23,7 @@ from sockproxy.links.answers import (
     Poll,
     Stream,
 )
+from sockproxy.links.lag import Lag
 from tests.links.carriers import PlainRequest
 
 AT = frames.encode(frames.At(9))
@@ -50,6 +52,8 @@ class Held:
         self.request: Any = PlainRequest(b"")
         self.clock = Clock()
         self.holder = PlainHolder()
+        if kind is Stream:
+            options["lag"] = Lag(Session(Role.SERVER, Windows(), self.clock.seconds))
         self.answer: Stream | Poll = kind(self.request, self.clock, self.holder, **options)
 
     def pass_time(self, seconds: float) -> None:

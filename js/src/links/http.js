@@ -54,6 +54,7 @@ export class HttpLink {
   #up;
   /** What an UP says again, unchanged, until it is answered. @type {Uint8Array | undefined} */
   #unanswered;
+  #isBrief = false;
   #downFailures = 0;
   #upFailures = 0;
   #retryAfterMs = 0;
@@ -85,9 +86,7 @@ export class HttpLink {
 
   /** Become the link that carries the session. */
   begin() {
-    this.#tabs = new Tabs(this.url, this.env, () => {
-      if (this.isWelcomed && !this.#isOver) this.#nextDown();
-    });
+    this.#tabs = new Tabs(this.url, this.env, () => this.#makeRoom());
     this.#downs = 1;
     const mode = this.#mode();
     const { inbound, outbound } = this.attach.hello(1, tlvs(mode));
@@ -136,6 +135,12 @@ export class HttpLink {
     return this.kind === 'stream' ? Code.STREAM : Code.POLL;
   }
 
+  /** Older tabs need the connection that is held here. */
+  #makeRoom() {
+    const isHolding = this.isWelcomed && !this.#isOver && !this.#isBrief;
+    if (isHolding && !this.#tabs?.mayHold) this.#nextDown();
+  }
+
   /** Ask on, from where the session has heard to. */
   #nextDown() {
     this.env.clearTimeout(this.#downTimer);
@@ -157,6 +162,7 @@ export class HttpLink {
     const down = new Post(this.env, (cause) => this.#downFailed(cause));
     this.#down = down;
     const isStream = mode === Code.STREAM;
+    this.#isBrief = mode === Code.BRIEF;
     const startedMs = this.env.now();
     const startedAt = this.session.rx;
     const isFirst = inbound.welcomeDue;
@@ -193,7 +199,9 @@ export class HttpLink {
       if (wasHeld) this.#toPolls();
       if (inbound.pings >= PINGS) down.within(SILENCE_MS, () => down.fail('silence'));
       this.#hear(events);
-      if (wasHeld && !down.isOver) this.#nextDown();
+      if (down.isOver) return [];
+      if (wasHeld) this.#nextDown();
+      else this.#makeRoom();
     }
     return [];
   }
@@ -274,10 +282,11 @@ export class HttpLink {
   /** @param {Inbound} inbound of a stream that should have begun by now */
   #heldBack(inbound) {
     if (inbound.pings >= PINGS) return;
+    if (!this.isWelcomed) this.#lost('the stream does not begin');
+    // Behind the loss of the link, which takes back any doubt.
     this.ladder.doubtStream();
-    if (!this.isWelcomed) return this.#lost('the stream does not begin');
     this.kind = this.ladder.mode(this.env.now());
-    this.#nextDown();
+    if (!this.#isOver) this.#nextDown();
   }
 
   #toPolls() {

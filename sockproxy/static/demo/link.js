@@ -3,6 +3,7 @@
 // Both demo pages carry the same pill, cut button and notice; this file drives them from
 // the public `sockproxy` object alone. `onChange` hears each change as a sentence.
 
+import { KINDS } from './network.js';
 import { byId, duration } from './ui.js';
 
 const LABELS = {
@@ -43,12 +44,12 @@ class LinkView {
     this.#cut.addEventListener('click', () => cutCable(proxy, this.#cut, onChange));
   }
 
-  show({ state, cause }) {
+  show({ state, cause, link }) {
     this.#pill.dataset.state = state;
     this.#pill.querySelector('span').textContent = LABELS[state] ?? state;
     this.#cut.disabled = state !== 'up';
     if (state === 'reconnecting') this.#broken(sentence(cause || DEFAULT_CAUSE));
-    else if (state === 'up') this.#mended();
+    else if (state === 'up') this.#mended(KINDS[link], cause);
     else if (state === 'lost') this.#gone(sentence(cause || DEFAULT_END));
   }
 
@@ -70,16 +71,18 @@ class LinkView {
     this.#tell('warn', 'The cable is cut.', `${cause}. Trying again for ${since}; every byte is kept.`);
   }
 
-  #mended() {
+  #mended(link, cause) {
     if (!this.#outage) {
       this.#notice.hidden = true;
-      this.#onChange('good', 'Connected');
+      this.#onChange('good', cause ? sentence(cause) : `Connected by ${link}`);
+      this.#pill.querySelector('small').textContent = link;
       return;
     }
     const { at, waiting } = this.#outage;
     const title = `Back after ${duration(performance.now() - at)}, nothing lost`;
     const replayed = waiting ? `${waiting.toLocaleString('en')} bytes replayed` : 'no byte was waiting';
     this.#settle();
+    this.#pill.querySelector('small').textContent = link;
     this.#tell('good', `${title}.`, `${sentence(replayed)}; every socket is still open.`);
     this.#hiding = setTimeout(() => { this.#notice.hidden = true; }, NOTICE_MS);
     this.#onChange('good', `${title}: ${replayed}`);

@@ -3,6 +3,7 @@
 
 import { SocketCard } from './card.js';
 import { watchLink } from './link.js';
+import { KINDS, driveNetwork } from './network.js';
 import { amount, byId, clock, duration, el } from './ui.js';
 
 const proxy = window.sockproxy;
@@ -72,20 +73,24 @@ byId('opener').addEventListener('submit', (event) => {
   open(`${target.host}:${target.port}`, () => new TCPSocket(target.host, target.port));
 });
 
-async function listBackends() {
+/** Ask the server what it has. */
+async function look() {
   try {
-    const { backends } = await (await fetch('/playground/backends')).json();
+    const { backends, tools } = await (await fetch('/playground/backends')).json();
     const chip = (name) => el('button', { type: 'button', class: 'chip', onclick: () => open(name, () => proxy.open(name)) }, name);
     byId('backends').replaceChildren(...backends.map(chip));
+    await driveNetwork(proxy, tools.includes('faults'), note);
   } catch (error) {
     refuse(`Could not ask the server for its backends: ${error.message}`);
   }
 }
 
 function showStats() {
-  const { rttMs, bytesIn, bytesOut, resumes, unackedBytes, streams } = proxy.stats;
+  const { link, switches, rttMs, bytesIn, bytesOut, resumes, unackedBytes, streams } = proxy.stats;
   const sum = (key) => amount(streams.reduce((total, stream) => total + stream[key], 0));
   byId('rtt').textContent = rttMs > 0 ? duration(rttMs) : '–';
+  byId('link').textContent = KINDS[link] ?? '–';
+  byId('switches').textContent = switches;
   byId('resumes').textContent = resumes;
   byId('in').textContent = amount(bytesIn);
   byId('out').textContent = amount(bytesOut);
@@ -115,6 +120,6 @@ byId('copy').addEventListener('click', async () => {
 });
 
 watchLink(proxy, note);
-listBackends();
+look();
 setInterval(showStats, STATS_MS);
 showStats();
