@@ -1,4 +1,4 @@
-"""What can be asked on the command line? `python -m sockproxy check|defaults`."""
+"""What can be asked on the command line? `python -m sockproxy check|defaults|faultproxy`."""
 
 from __future__ import annotations
 
@@ -24,9 +24,12 @@ def main(arguments: Sequence[str]) -> int:
     check = commands.add_parser("check", help="say whether a proxy.ini would start")
     check.add_argument("file")
     commands.add_parser("defaults", help="print every option with its default and meaning")
+    _faultproxy_options(commands.add_parser("faultproxy", help="break connections on purpose"))
     chosen = parser.parse_args(arguments)
     if chosen.command == "check":
         return _check(chosen.file)
+    if chosen.command == "faultproxy":
+        return _faultproxy(chosen.listen, chosen.to, chosen.seed, chosen.fault)
     print("\n".join(defaults()))
     return 0
 
@@ -44,6 +47,38 @@ def _check(file: str) -> int:
     ]
     print(f"{file}: ok, {', '.join(counts)}")
     return 0
+
+
+def _faultproxy_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--listen", default="tcp:0:interface=127.0.0.1", metavar="ENDPOINT")
+    parser.add_argument("--to", required=True, metavar="HOST:PORT")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--fault", action="append", default=[], metavar="RULE")
+
+
+def _faultproxy(listen: str, to: str, seed: int, rules: Sequence[str]) -> int:
+    """Run the fault proxy until a signal ends it."""
+    from twisted.internet.task import react
+
+    from sockproxy.endpoint import BadEndpoint, parse_host_port
+    from sockproxy.faults import BadRule, Plan
+    from sockproxy.faults.serve import serve
+
+    try:
+        target, plan = parse_host_port(to), Plan(rules, seed)
+    except BadEndpoint as error:
+        print(f"seed {seed}: --to {to!r}: {error}", file=sys.stderr)
+        return 1
+    except BadRule as error:
+        print(error, file=sys.stderr)
+        return 1
+    try:
+        react(serve, (listen, (target.host, target.port), plan))
+    except SystemExit as ended:
+        if isinstance(ended.code, str):
+            print(ended.code, file=sys.stderr)
+            return 1
+        return ended.code or 0
 
 
 def _count(number: int, what: str) -> str:
