@@ -57,6 +57,7 @@ class End(Protocol):
         self.reading = True
 
     def connectionMade(self) -> None:
+        self._wire.setTcpNoDelay(True)  # no delay but those that are asked for
         self._passage.joined(self)
 
     def dataReceived(self, data: bytes) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 
 from sockproxy.faults import kinds
 from sockproxy.faults.plan import Plan
-from sockproxy.faults.rules import VERBS, BadRule, Selector, parse
+from sockproxy.faults.rules import SELECTORS, VERBS, BadRule, Selector, parse
 
 
 def fault(text: str, path: str = "/sp/_/up") -> kinds.Fault:
@@ -130,7 +133,17 @@ def test_a_bad_rule_is_told(text: str, said: str) -> None:
 
 
 def test_no_option_hides_a_selector() -> None:
-    from sockproxy.faults.rules import SELECTORS
-
     for verb in VERBS.values():
         assert not verb.options.keys() & SELECTORS.keys()
+
+
+def test_the_document_names_every_key_and_its_examples_are_rules() -> None:
+    text = (Path(__file__).parents[2] / "docs/faultproxy.md").read_text()
+
+    rows = {row.split("`")[1]: row for row in text.splitlines() if row.startswith("| `")}
+    for name, verb in VERBS.items():
+        shared = rows[name] + (rows["cut"] if name == "reset" else "")
+        assert all(f"{key}=" in shared or f"`{key}`" in shared for key in verb.options)
+    assert {key.partition("=")[0] for key in rows} >= SELECTORS.keys()
+    for example in re.findall(r"--fault '(.*?)'", text) + re.findall(r'Plan\(\["(.*?)"', text):
+        parse(example)
