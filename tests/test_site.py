@@ -107,7 +107,7 @@ async def test_the_playground_is_there_where_it_is_asked_for() -> None:
         page = await ask(port, "GET", "/")
         assert b"default-src 'self'" in page[1]
         names = await ask(port, "GET", "/playground/backends")
-        assert json.loads(names[2]) == {"backends": ["echo", "irc"]}
+        assert json.loads(names[2]) == {"backends": ["echo", "irc"], "tools": ["cut"]}
 
 
 @pytest_twisted.ensureDeferred

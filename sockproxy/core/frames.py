@@ -21,8 +21,7 @@ from sockproxy.core import varint
 from sockproxy.core.errors import PeerError
 
 DATA = 0x80
-FIRST_NUMBERED = 0x10
-FIRST_SKIPPABLE = 0x40
+FIRST_NUMBERED, FIRST_SKIPPABLE = 0x10, 0x40
 
 MAX_BODY_BYTES = 16 * 1024
 MAX_CLIENT_DATA_BYTES = 16 * 1024

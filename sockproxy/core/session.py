@@ -74,9 +74,7 @@ class Session:
         self.rtt_s: float | None = None
         # This link: what it owes the peer.
         self.local: dict[type[frames.Frame], frames.Frame] = {}
-        self.ack_owed = False
-        self.ack_since: float | None = None
-        self.ack_charge = 0
+        self.acked()
         self.ack_seen = False
         self.pongs = 0
         self.may_number = False
@@ -156,7 +154,7 @@ class Session:
     def acked(self) -> None:
         """What was received has been acknowledged elsewhere: in the HELLO of a DOWN."""
         self.ack_owed = False
-        self.ack_since = None
+        self.ack_since: float | None = None
         self.ack_charge = 0
 
     def ack_due_s(self) -> float | None:

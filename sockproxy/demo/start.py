@@ -10,14 +10,18 @@ import re
 import socket
 import sys
 from collections.abc import Callable
+from random import SystemRandom
 from typing import Any
 
 from twisted.application.service import IService, MultiService
 from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.web.resource import Resource
 
 from sockproxy import service
 from sockproxy.demo.echo import EchoFactory
+from sockproxy.demo.faults import Faults
 from sockproxy.demo.irc import IrcFactory
+from sockproxy.faults import FaultProxy
 from sockproxy.settings import Backend, Listener, Service, Settings, TcpTarget
 
 LOOPBACK = "127.0.0.1"
@@ -33,6 +37,7 @@ GREETING = """
 
       Playground   {url}/
       IRC          {url}/irc.html
+      With faults  {faults}
 
   This line gives sockets to any page served from this machine:
 
@@ -60,18 +65,33 @@ class Demo(MultiService):
         self._endpoint = endpoint
         self._tell = tell
         self._ports: list[Any] = []
+        self._proxy: FaultProxy | None = None
+        self._tool: Faults | None = None
 
     def startService(self) -> None:
         super().startService()
         irc = self._listen(IrcFactory(self._reactor))
         echo = self._listen(EchoFactory())
         settings = demo_settings(self._endpoint, {"irc": irc, "echo": echo})
-        service.make_service(settings, self._reactor).setServiceParent(self)
-        self._tell(GREETING.format(url=url_of(self._endpoint)))
+        tools = self._faults()
+        service.make_service(settings, self._reactor, tools=tools).setServiceParent(self)
+        faults = f"http://{LOOPBACK}:{self._proxy.port}/" if self._proxy else "not here"
+        self._tell(GREETING.format(url=url_of(self._endpoint), faults=faults))
 
     def stopService(self) -> Deferred[object]:
         # The proxy first, so that its streams end before what they lead to.
         return maybeDeferred(super().stopService).addCallback(self._close_ports)
+
+    def _faults(self) -> dict[str, Resource]:
+        """Return the playground's tool for faults, where there is a port to put it before."""
+        port = port_of(self._endpoint)
+        if not port:
+            return {}
+        seed = SystemRandom().randrange(2**32)
+        self._proxy = FaultProxy(self._reactor, (LOOPBACK, port))
+        Deferred.fromCoroutine(self._proxy.start())
+        self._tool = Faults(self._reactor, self._proxy, ORIGINS, seed)
+        return {"faults": self._tool}
 
     def _listen(self, factory: IrcFactory | EchoFactory) -> int:
         port = self._reactor.listenTCP(0, factory, interface=LOOPBACK)
@@ -80,6 +100,9 @@ class Demo(MultiService):
         return number
 
     async def _closed(self) -> None:
+        if self._tool is not None and self._proxy is not None:
+            self._tool.stop()
+            await self._proxy.stop()
         while self._ports:
             await maybeDeferred(self._ports.pop().stopListening)
 
@@ -112,6 +135,12 @@ def free_endpoint(is_free: Callable[[int], bool] | None = None) -> str:
             return f"tcp:{port}:interface={LOOPBACK}"
     last = FIRST_PORT + PORTS - 1
     raise OSError(f"no free port from {FIRST_PORT} to {last}: choose one with --listen")
+
+
+def port_of(endpoint: str) -> int:
+    """Return the TCP port of an endpoint, 0 where that is not known."""
+    found = _TCP.fullmatch(endpoint)
+    return int(found[1]) if found is not None else 0
 
 
 def url_of(endpoint: str) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from twisted.internet.abstract import isIPAddress, isIPv6Address
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.endpoints import (
     HostnameEndpoint,
     TCP4ClientEndpoint,
@@ -103,7 +103,7 @@ class FaultProxy:
         self._stopped = True
         if self._listening is not None:
             listening, self._listening = self._listening, None
-            await listening.stopListening()  # type: ignore[misc]
+            await maybeDeferred(listening.stopListening)
         for connecting in list(self._connecting):
             connecting.cancel()
         for copy in list(self._copies):

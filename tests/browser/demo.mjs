@@ -1,4 +1,4 @@
-// Does the demo do what the README says: echo, cut the cable, verify, chat?
+// Does the demo do what the README says: echo, cut the cable, verify, break the network, chat?
 
 import assert from 'node:assert/strict';
 import { mkdirSync } from 'node:fs';
@@ -23,6 +23,38 @@ async function playground(page) {
   await page.getByText('Connected').first().waitFor();
   await shot(page, 'playground-back');
   assert.equal(await page.evaluate(() => sockproxy.stats.resumes), 1);
+}
+
+/** The same page through the fault proxy: from WebSocket to stream to poll, and back. */
+async function network(context) {
+  const page = await context.newPage();
+  await page.goto(`${options.server}/`);
+  await page.locator('#to-faults a').click();
+  await page.getByRole('button', { name: 'echo' }).click();
+  const verified = async () => {
+    const before = await page.getByText('1 MiB verified').count();
+    await page.getByRole('button', { name: 'Send 1 MiB and verify' }).click();
+    await page.waitForFunction((before) => document.querySelector('#timeline').innerText.split('1 MiB verified').length > before + 1, before);
+  };
+  const carries = (kind) => page.waitForFunction((kind) => document.querySelector('#link').textContent === kind, kind);
+  await carries('WebSocket');
+  await page.locator('#fault').selectOption({ label: 'A WebSocket opens, then silence' });
+  await carries('Stream');
+  await verified();
+  await page.locator('#fault').selectOption({ label: 'Answers are held back to their end' });
+  await page.getByRole('button', { name: 'Stream', exact: true }).click();
+  await page.getByRole('button', { name: 'Poll', exact: true }).click();
+  await carries('Poll');
+  await verified();
+  await page.locator('#rule').fill('burn everything');
+  await page.getByRole('button', { name: 'Apply' }).click();
+  await page.locator('#rule-error').waitFor();
+  await page.locator('#fault').selectOption({ label: 'Nothing' });
+  await page.getByRole('button', { name: 'Auto' }).click();
+  await carries('WebSocket');
+  await verified();
+  await shot(page, 'playground-faults');
+  await page.close();
 }
 
 async function chat(context) {
@@ -55,7 +87,9 @@ async function chat(context) {
 await run(async ({ context, noise }) => {
   const page = await context.newPage();
   await playground(page);
+  await network(context);
   await chat(context);
-  // The browser itself notes each WebSocket that the cut refuses.
-  noise.splice(0, noise.length, ...noise.filter((words) => !words.includes('WebSocket connection to')));
+  // The browser itself notes what the cut refuses and the fault proxy breaks.
+  const ours = (words) => !/^(WebSocket connection to|Failed to load resource)/.test(words);
+  noise.splice(0, noise.length, ...noise.filter(ours));
 });

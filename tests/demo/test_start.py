@@ -16,9 +16,10 @@ def test_the_demo_listens_on_loopback_and_greets() -> None:
     demo = Demo(reactor, ENDPOINT, said.append)
     demo.privilegedStartService()
     demo.startService()
-    assert [server[3] for server in reactor.tcpServers] == ["127.0.0.1"] * 3
-    assert [server[0] for server in reactor.tcpServers] == [0, 0, 8080]
+    assert [server[3] for server in reactor.tcpServers] == ["127.0.0.1"] * 4
+    assert [server[0] for server in reactor.tcpServers] == [0, 0, 0, 8080]
     (greeting,) = said
+    assert "With faults  http://" in greeting
     assert '<script src="http://127.0.0.1:8080/sockproxy.js"></script>' in greeting
     demo.stopService()
     assert not demo.running
@@ -55,6 +56,16 @@ def test_no_free_port_says_what_to_do() -> None:
 )
 def test_the_url_follows_the_endpoint(endpoint: str, url: str) -> None:
     assert url_of(endpoint) == url
+
+
+def test_without_a_port_there_are_no_faults() -> None:
+    said: list[str] = []
+    reactor = MemoryReactorClock()
+    demo = Demo(reactor, "unix:/run/demo.sock", said.append)
+    demo.startService()
+    assert "With faults  not here" in said[0]
+    assert len(reactor.tcpServers) == 2
+    demo.stopService()
 
 
 def test_listen_overrides_the_port() -> None:
