@@ -17,6 +17,9 @@ from twisted.web import http, server
 from twisted.web.http import Request
 from twisted.web.resource import Resource
 
+# A scheme, the longest host name, a port.
+ORIGIN_MAX_BYTES = 300
+
 _PRINTABLE = re.compile(rb"[\x20-\x7e]*")
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", re.ASCII)
 _HOST = re.compile(r"(?:[a-z0-9.-]+|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?", re.ASCII | re.IGNORECASE)
@@ -54,8 +57,12 @@ def visitor(request: Request) -> Visitor:
     for token in offered:
         if not _TOKEN.fullmatch(token):
             raise BadHead(http.BAD_REQUEST, f"subprotocol {token!r} is no token")
+    origin = one_header(request, "origin")
+    if origin is not None and len(origin) > ORIGIN_MAX_BYTES:
+        text = f"an Origin of {len(origin)} bytes is above {ORIGIN_MAX_BYTES}"
+        raise BadHead(http.BAD_REQUEST, text)
     peer = getattr(request.getClientAddress(), "host", None)
-    return Visitor(one_header(request, "origin"), host, peer or "unix", tuple(offered))
+    return Visitor(origin, host, peer or "unix", tuple(offered))
 
 
 def one_header(request: Request, name: str) -> str | None:

@@ -111,7 +111,7 @@ class Hub:
         """End a session for its page, which leaves without a link. Raises `Refused`."""
         live = self._known(hello, asker)
         if not live.attach.may_end(hello):
-            raise Refused(Code.STALE_LINK, f"link {hello.link} may not end the session")
+            raise self._unknown(hello, asker)
         live.end(Code.ABORTED, "the page left")
 
     def hold(self, name: str, seconds: float) -> bool:

@@ -19,7 +19,9 @@ class Place(Resource):
         if act is not None:
             answer: bytes | int = act(request)
             return answer
-        known = any(hasattr(self, f"render_{method}") for method in ("GET", "POST"))
+        known = [name for name in ("GET", "POST") if hasattr(self, f"render_{name}")]
         request.setResponseCode(http.NOT_ALLOWED if known else http.NOT_FOUND)
+        if known:
+            request.setHeader("Allow", ", ".join(known))
         request.setHeader("Content-Type", "text/plain; charset=utf-8")
         return b"not allowed\n" if known else b"not found\n"

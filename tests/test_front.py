@@ -47,6 +47,13 @@ def test_a_visitor_is_what_the_head_says() -> None:
     )
 
 
+def test_an_origin_is_as_long_as_a_name_may_be() -> None:
+    longest = b"https://" + b"a" * 292
+    assert visitor(request(("Origin", longest))).origin == longest.decode()
+    with pytest.raises(BadHead, match="an Origin of 301 bytes is above 300"):
+        visitor(request(("Origin", longest + b"a")))
+
+
 def test_what_is_not_there_is_none() -> None:
     assert visitor(request()) == Visitor(None, "gw.example", "192.0.2.1", ())
 

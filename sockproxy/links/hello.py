@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sockproxy.codes import Code
 from sockproxy.core import frames
+from sockproxy.core.attach import VERSION
 from sockproxy.core.errors import PeerError
 from sockproxy.front import Visitor
 from sockproxy.hub import Refused
@@ -24,6 +25,13 @@ def cut(data: bytes) -> tuple[frames.Hello, bytes]:
     if raw.size > HELLO_MAX_BYTES:
         raise Refused(Code.TOO_BIG, f"HELLO of {raw.size} bytes above {HELLO_MAX_BYTES}")
     return hello, data[raw.size :]
+
+
+def check_version(said: frames.Hello) -> None:
+    """Raise `Refused` for a probe of another version; an attach is checked by the hub."""
+    if said.version != VERSION:
+        text = f"version {said.version}, this server speaks {VERSION}"
+        raise Refused(Code.VERSION, text)
 
 
 def asker(visitor: Visitor) -> Asker:

@@ -145,7 +145,7 @@ class Down(Requests):
         link.hold(answer)
         live.flush()
         if rest:
-            live.posted(0, rest)
+            link.send(live.posted(0, rest))
         answer.greeted()
         return NOT_DONE_YET
 

@@ -106,6 +106,7 @@ class WebSocketLink:
     def _greet(self, said: frames.Hello, rest: bytes) -> None:
         self._disarm()
         if said.flags & frames.FLAG_PROBE and self._probe is None:
+            hello.check_version(said)
             self._expect_hello(PROBE_WITHIN_S)
             self._probe = Probe()
             self._echo(self._probe, rest)

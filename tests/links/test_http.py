@@ -293,7 +293,7 @@ def test_a_forged_farewell_changes_nothing() -> None:
     said = frames.encode(forged) + frames.encode(frames.Bye(Code.ABORTED, ""))
     answer = way.post_up(said)
 
-    assert answer.frames()[0].code == Code.STALE_LINK
+    assert answer.frames()[0].code == Code.SESSION_UNKNOWN
     assert len(server.hub) == 1
 
 

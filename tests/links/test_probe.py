@@ -106,6 +106,14 @@ def test_a_probe_is_answered_and_makes_nothing() -> None:
     assert not server.reactor.getDelayedCalls()
 
 
+def test_a_probe_of_another_version_is_told_so() -> None:
+    other = frames.encode(frames.Hello(9, frames.FLAG_PROBE, 0, 0, 0, b"", b""))
+    link, socket = probing(Server(), other)
+    refuse = socket.frames()[0]
+    assert (type(refuse), refuse.code) == (frames.Refuse, Code.VERSION)
+    del link
+
+
 def test_an_empty_message_is_not_answered() -> None:
     """Or there would be no end to what comes back."""
     link, socket = probing(Server())
