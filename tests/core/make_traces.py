@@ -132,10 +132,13 @@ class Trace:
             message = self.down.pop(0)
             self.note("receive", message.hex())
             for event in self.client.receive_message(self.link[0], message):
-                if isinstance(event, events.DataReceived):
-                    self.held[event.stream] = self.held.get(event.stream, 0) + len(event.data)
-                elif isinstance(event, events.StreamClosed):
-                    self.held.pop(event.stream, None)
+                self.felt(event)
+
+    def felt(self, event: events.Event) -> None:
+        if isinstance(event, events.DataReceived):
+            self.held[event.stream] = self.held.get(event.stream, 0) + len(event.data)
+        elif isinstance(event, events.StreamClosed):
+            self.held.pop(event.stream, None)
 
     # What the server does.
 

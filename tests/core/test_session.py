@@ -8,7 +8,7 @@ from sockproxy.codes import Code
 from sockproxy.core import events, frames
 from sockproxy.core.errors import LocalError, PeerError
 from sockproxy.core.pipe import Inbound
-from tests.core import make_traces
+from tests.core import make_posts, make_traces
 from tests.core.ends import Ends, heard
 
 
@@ -145,6 +145,7 @@ def test_a_body_may_be_cut_where_a_message_may_not() -> None:
 
 def test_the_traces_that_javascript_replays_are_those_of_this_core() -> None:
     assert make_traces.FILE.read_text(encoding="utf-8") == make_traces.text()
+    assert make_posts.FILE.read_text(encoding="utf-8") == make_posts.text()
 
 
 def test_a_reply_begins_with_how_far_we_heard() -> None:
