@@ -1,8 +1,8 @@
 """What does the Python client say over HTTP, step by step? (tests/vectors/posts.json)
 
-As `make_traces`, in 100 sessions, but each link is a run of requests: bodies are lost, cut, said again, and
-what an older request is answered is not heard. `python -m tests.core.make_posts` writes the
-file again; the same core gives the same file.
+As `make_traces`, in 100 sessions, but each link is a run of requests: bodies are lost, cut and
+said again. `python -m tests.core.make_posts` writes the file again; the same core gives the
+same file.
 """
 
 from __future__ import annotations
