@@ -357,7 +357,11 @@ export class HttpLink {
     this.#up = undefined;
     this.underwayBytes = 0;
     this.#upFailures += 1;
-    if (this.#upFailures >= FAILURES) return this.#lost(cause);
+    if (this.#upFailures >= FAILURES) {
+      // Maybe it is their length that is not liked.
+      this.ladder.shrinkPosts();
+      return this.#lost(cause);
+    }
     const delay = Math.max(this.#retryAfterMs, delayMs(this.#upFailures, true, this.env.random()));
     this.#retryAfterMs = 0;
     this.#upTimer = this.env.setTimeout(() => {
