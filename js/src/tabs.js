@@ -52,8 +52,9 @@ export class Tabs {
   /** @param {{age: number, asks: boolean}} told */
   #heard({ age, asks }) {
     if (age < this.#age) {
+      const couldHold = this.mayHold;
       this.#older.add(age);
-      if (this.#older.size === HOLDERS) this.crowded();
+      if (couldHold && !this.mayHold) this.crowded();
     } else if (asks) {
       this.#channel?.postMessage({ age: this.#age, asks: false });
     }

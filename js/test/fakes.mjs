@@ -121,6 +121,10 @@ export function fakeWebSocket(server) {
       }
     }
 
+    deliverWhole(bytes) {
+      if (this.readyState === 1) this.onmessage?.({ data: bytes.slice().buffer });
+    }
+
     fail(code = 1006, reason = '') {
       if (this.readyState === 3) return;
       this.readyState = 3;
@@ -191,11 +195,30 @@ export class FakeServer {
     if (raw.kind === frames.AT) [this.#position] = values;
     if (raw.kind === frames.ACK) [this.acked] = values;
     if (raw.kind === frames.BYE) this.byes.push(values);
-    if (raw.kind === frames.PING) this.say(frames.PONG, values[0], this.rx);
+    if (raw.kind === frames.PING && !socket.isProbe) this.say(frames.PONG, values[0], this.rx);
+    if (socket.isProbe && !this.mute) this.#echo(socket, raw, values);
+  }
+
+  /** A probe's PING and PAD come back, in one message. */
+  #echo(socket, raw, values) {
+    if (raw.kind === frames.PING) socket.pong = frames.encode(frames.PONG, values[0], 0);
+    if (raw.kind !== frames.PAD) return;
+    const { pong } = socket;
+    const pad = frames.encode(frames.PAD, this.wrongEcho ? [] : values[0]);
+    queueMicrotask(() => socket.deliverWhole(frames.join(this.wrongEcho ? [pad] : [pong, pad])));
   }
 
   #hello(socket, values) {
-    const [, flags, link, , rx, sid, secret] = values;
+    const [, flags, link, request, rx, sid, secret] = values;
+    if (socket.isUp) return;
+    if (flags === frames.FLAG_PROBE) return void (socket.isProbe = true);
+    if (request > 1) {
+      // A later DOWN: where the client says.
+      this.current = socket;
+      socket.deliver(frames.encode(frames.AT, rx));
+      this.#resend(rx);
+      return;
+    }
     this.hellos.push({ create: flags === 1, link, rx, sid, secret });
     this.current = socket;
     this.#position = this.rx;
@@ -262,4 +285,129 @@ export class FakeServer {
   ack() {
     this.say(frames.ACK, this.rx);
   }
+}
+
+/**
+ * The way to a `FakeServer` by HTTP. `asked` notes each request; `fault(asked)` may answer in
+ * place of the server: a Response, or an error to throw.
+ */
+export class FakeHttp {
+  asked = [];
+  inFlight = 0;
+  mostInFlight = 0;
+  fault = () => undefined;
+
+  constructor(server) {
+    this.server = server;
+  }
+
+  get ups() {
+    return this.asked.filter(({ way }) => way === 'up');
+  }
+
+  get downs() {
+    return this.asked.filter(({ way }) => way === 'down');
+  }
+
+  fetch = async (url, { method, body, headers, credentials, signal }) => {
+    const [hello, ...rest] = new frames.Decoder(frames.MAX_CLIENT_DATA_BYTES).feed(body);
+    const [, , link, request, rx, , , tlvs] = frames.parse(hello);
+    const way = url.slice(url.lastIndexOf('/') + 1);
+    const asked = { url, way, method, headers, credentials, link, request, rx, mode: tlvs.get(5)?.[0], rest, body };
+    this.asked.push(asked);
+    this.inFlight += 1;
+    this.mostInFlight = Math.max(this.mostInFlight, this.inFlight);
+    const left = () => (this.inFlight -= 1);
+    await undefined;
+    const fault = this.fault(asked);
+    if (fault instanceof Error) {
+      left();
+      throw fault;
+    }
+    if (fault === 'silence') return this.#silence(signal, left);
+    if (fault) {
+      left();
+      return fault;
+    }
+    if (way === 'up') return this.#up(body, left);
+    return asked.mode === 1 ? this.#stream(body, signal, left) : this.#poll(asked, body, signal, left);
+  };
+
+  #silence(signal, left) {
+    return new Promise((_, fail) => onAbort(signal, () => (left(), fail(aborted()))));
+  }
+
+  #up(body, left) {
+    this.server.receives({ isUp: true }, body.slice());
+    left();
+    return new Response(frames.encode(frames.ACK, this.server.rx));
+  }
+
+  /** What is said comes at once; `held` holds it back, `finish` ends the answer. */
+  #stream(body, signal, left) {
+    let controller;
+    const readable = new ReadableStream({ start: (made) => void (controller = made) });
+    const held = [];
+    const down = {
+      deliver: (bytes) => {
+        if (down.isOver) return;
+        if (this.held) held.push(bytes);
+        else controller.enqueue(bytes);
+      },
+      release: () => controller.enqueue(frames.join(held.splice(0))),
+      finish: () => {
+        if (down.isOver) return;
+        down.isOver = true;
+        left();
+        controller.close();
+      },
+    };
+    onAbort(signal, () => {
+      if (!down.isOver) left();
+      if (!down.isOver) controller.error(aborted());
+      down.isOver = true;
+    });
+    this.down = down;
+    this.server.receives(down, body.slice());
+    const pings = [1, 2].map(() => frames.encode(frames.PING, 0));
+    queueMicrotask(() => queueMicrotask(() => down.deliver(frames.join(pings))));
+    const answer = new Response(readable);
+    return this.bodyless ? { ok: true, status: 200, headers: answer.headers, arrayBuffer: () => answer.arrayBuffer() } : answer;
+  }
+
+  /** Answered a moment after the first word; a brief one at once. */
+  #poll(asked, body, signal, left) {
+    return new Promise((done, fail) => {
+      const parts = [];
+      const down = {
+        deliver: (bytes) => {
+          parts.push(bytes);
+          if (parts.length === 1 && (asked.request === 1 || !isAt(bytes))) setImmediate(down.finish);
+          if (parts.length === 2) setImmediate(down.finish);
+        },
+        finish: () => {
+          if (down.isOver) return;
+          down.isOver = true;
+          left();
+          done(new Response(frames.join(parts)));
+        },
+      };
+      onAbort(signal, () => {
+        if (!down.isOver) left();
+        down.isOver = true;
+        fail(aborted());
+      });
+      this.down = down;
+      this.server.receives(down, body.slice());
+      if (asked.mode === 3) setImmediate(down.finish);
+    });
+  }
+}
+
+const isAt = (bytes) => bytes[0] === frames.AT;
+const aborted = () => new DOMException('called off', 'AbortError');
+
+function onAbort(signal, act) {
+  if (signal.aborted) act();
+  else signal.addEventListener('abort', act);
 }

@@ -191,7 +191,7 @@ test('frames that came before are skipped, one across is a lie', () => {
   assert.equal(session.rx, rx);
 
   const again = attach.hello().inbound;
-  again.welcomeDue = false;
+  again.welcomeDue = again.isBlank = false;
   session.receive(again, frames.encode(frames.AT, rx - 5));
   const lie = frames.encodeData(id, [new Uint8Array(10)], 10);
   assert.throws(() => session.receive(again, lie), PeerError);
@@ -219,7 +219,7 @@ for (const [what, act] of [
 test('unknown link-local frames and unknown high ones are skipped', () => {
   const { session } = make();
   const { inbound } = new ClientAttach(session, (count) => new Uint8Array(count)).hello();
-  inbound.welcomeDue = false;
+  inbound.welcomeDue = inbound.isBlank = false;
   assert.deepEqual(session.receiveMessage(inbound, Uint8Array.of(0x0f, 1, 9, 0x41, 1, 9)), []);
 });
 

@@ -36,7 +36,8 @@ const UP_ROUND_TRIPS = 5;
 const SLOW_BYTES_PER_MS = 16;
 const FAILURES = 3;
 const TOO_LARGE = 413;
-const RETRY_AFTER_MAX_S = 10;
+// Longer than that, and the link is taken for dead.
+const RETRY_AFTER_MAX_S = 2;
 // What a body may hold besides its share of the log, and the frame that overshoots it.
 const SLACK_BYTES = 20 * 1024;
 
