@@ -20,7 +20,7 @@ from zope.interface import implementer
 from benchmarks.backends import LENGTHS_BYTES
 from benchmarks.data import CHUNK_BYTES, chunk
 from benchmarks.server import ORIGIN
-from tests.integration.native import NativeClient
+from tests.integration.http_native import HttpNativeClient
 
 QUEUED_MAX_BYTES = 256 * 1024
 DIGESTS_BYTES = 64
@@ -74,7 +74,7 @@ class Download:
         return self.tail == upload.sha256.digest() + self.sha256.digest()
 
 
-class Page(NativeClient):
+class Page(HttpNativeClient):
     """A session whose uploads are fed as they leave."""
 
     def __init__(self, reactor: Any, port: int) -> None:

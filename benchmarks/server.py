@@ -108,7 +108,7 @@ def _environment() -> dict[str, str]:
 def _port(process: subprocess.Popen[bytes], log: Path) -> int:
     end = time.monotonic() + START_TIMEOUT_S
     while time.monotonic() < end and process.poll() is None:
-        if found := re.search(r"Site starting on (\d+)", log.read_text()):
+        if found := re.search(r"Front starting on (\d+)", log.read_text()):
             return int(found[1])
         time.sleep(0.02)
     raise Broken(f"twistd does not start:\n{log.read_text()}")

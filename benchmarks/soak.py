@@ -1,8 +1,9 @@
 """Does every byte arrive though the link is killed all the time? `python -m benchmarks.soak`
 
 Rounds of 100 MB both ways at once on one stream of one session, and every 500 ms a kill:
-by an RST, or by a link that nobody hears of any more while the next one attaches. Both
-ends compare SHA-256. `--quick` kills 20 times instead of 200. Only loopback.
+by an RST, or by a link that nobody hears of any more while the next one attaches: a WebSocket,
+a stream or polls, at random. Both ends compare SHA-256. `--quick` kills 20 times instead of
+200. Only loopback.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ WATCH_S = 0.05
 MEMORY_MIB = 16
 BACK_S = 2
 ROUND_TIMEOUT_S = 300.0
+KINDS = ("websocket", "stream", "poll")
 
 
 @dataclass(slots=True)
@@ -72,7 +74,6 @@ class Killer:
     async def _kill(self) -> None:
         """Lose the link and attach by the next; welcomed when this returns."""
         page = self._page
-        welcomes = len(page.of(events.Welcomed))
         carrier = page.carrier
         if carrier is not None and self._chance.random() < SILENT_PART:
             carrier.transport.pauseProducing()
@@ -80,8 +81,7 @@ class Killer:
             page.reactor.callLater(SILENT_S, carrier.transport.abortConnection)
         else:
             page.kill()
-        await page.connect()
-        await page.until(lambda: len(page.of(events.Welcomed)) > welcomes)
+        await page.connect_by(self._chance.choice(KINDS))
 
 
 async def exchange(page: Page) -> None:

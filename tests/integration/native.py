@@ -63,6 +63,8 @@ class Carrier(WebSocketClientProtocol):  # type: ignore[misc]  # autobahn is unt
 class NativeClient:
     """One session with the service, in the hands of a test."""
 
+    host = "127.0.0.1"
+
     def __init__(
         self,
         reactor: Any,
@@ -103,7 +105,7 @@ class NativeClient:
         connection dies when so many bytes of what it says have gone.
         """
         self.close_code = None
-        url = f"ws://127.0.0.1:{self.port}{path}"
+        url = f"ws://{self.host}:{self.port}{path}"
         factory = WebSocketClientFactory(
             url, origin=self.origin, protocols=list(protocols), reactor=self.reactor
         )
@@ -119,7 +121,7 @@ class NativeClient:
             return carrier
 
         factory.protocol = build
-        carrier = await TCP4ClientEndpoint(self.reactor, "127.0.0.1", self.port).connect(factory)
+        carrier = await TCP4ClientEndpoint(self.reactor, self.host, self.port).connect(factory)
         await self.until(lambda: self.carrier is carrier or self.close_code is not None)
 
     def _draw(self, count: int) -> bytes:

@@ -91,7 +91,7 @@ def test_a_file_is_served_until_the_process_is_told_to_stop(tmp_path: Path) -> N
     (tmp_path / "proxy.ini").write_text(INI.format(port=0))
 
     with started(tmp_path, "twistd", "-n", "sockproxy", "--config", "proxy.ini") as process:
-        port = line_with(r"Site starting on (\d+)", process.stdout)[1]
+        port = line_with(r"Front starting on (\d+)", process.stdout)[1]
         with urlopen(f"http://127.0.0.1:{port}/sockproxy.js") as answer:
             assert answer.status == 200
         with pytest.raises(HTTPError, match="404") as missing:
