@@ -30,21 +30,30 @@ export async function run(scenario) {
   const context = await browser.newContext({ viewport: { width: 1300, height: 950 } });
   context.on('console', (message) => noise.push(message.text()));
   context.on('weberror', (error) => noise.push(String(error.error())));
-  const pages = http.createServer((request, response) => {
-    response.setHeader('Content-Type', 'text/html; charset=utf-8');
-    const scripts = (options.scripts ?? [`${options.server}/sockproxy.js`]).map((src) => `<script src="${src}"></script>`);
-    response.end(`<!doctype html><title>test</title><link rel="icon" href="data:,">${scripts.join('')}`);
-  });
-  await new Promise((done) => pages.listen(options.pages ?? 0, '127.0.0.1', done));
+  const pages = await servePages();
   try {
-    const result = await scenario({ context, noise, url: `http://127.0.0.1:${pages.address().port}/` });
+    const result = await scenario({ context, noise, url: pages.url });
     assert.deepEqual(noise, [], 'the consoles of the pages are silent');
     console.log(JSON.stringify(result ?? {}));
   } finally {
     await browser.close();
-    pages.closeAllConnections();
     pages.close();
   }
+}
+
+/** Serve a page that loads the client. */
+export async function servePages() {
+  const server = http.createServer((request, response) => {
+    response.setHeader('Content-Type', 'text/html; charset=utf-8');
+    const scripts = (options.scripts ?? [`${options.server}/sockproxy.js`]).map((src) => `<script src="${src}"></script>`);
+    response.end(`<!doctype html><title>test</title><link rel="icon" href="data:,">${scripts.join('')}`);
+  });
+  await new Promise((done) => server.listen(options.pages ?? 0, '127.0.0.1', done));
+  const close = () => {
+    server.closeAllConnections();
+    server.close();
+  };
+  return { url: `http://127.0.0.1:${server.address().port}/`, close };
 }
 
 /** Open a page of the listed origin that has the client. */
