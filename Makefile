@@ -34,10 +34,13 @@ lowest: $(LOWEST)/test.stamp
 soak: packages $(VENV)/test.stamp
 	$(RUN)/pytest -m soak --timeout=3600 --hypothesis-profile=long
 	$(RUN)/python -m benchmarks.soak
+	$(RUN)/python -m benchmarks.switch
+	$(RUN)/python -m benchmarks.outage
 	$(RUN)/python -m benchmarks.bounds
 
 bench: $(VENV)/test.stamp
 	$(RUN)/python -m benchmarks.bounds
+	$(RUN)/python -m benchmarks.http
 
 packages:
 	@tools/need-apt.sh

@@ -131,51 +131,67 @@ class Pilot:
             trying.cancel()
 
 
+class Echoing:
+    """Bytes that go out all the time, and what comes back of them."""
+
+    def __init__(self, page: Page, pilot: Pilot) -> None:
+        self.sent = bytearray()
+        self.came = bytearray()
+        self._page = page
+        self._pilot = pilot
+        self._stream = page.open("echo")
+        self._saying = Every(page.reactor, TICK_S, self._say)
+        page.on_data = self._take
+
+    def start(self) -> None:
+        self._saying.start()
+
+    def stop(self) -> None:
+        self._saying.stop()
+
+    async def more(self, count: int, timeout_s: float = 60.0) -> None:
+        """Wait until so many bytes more are back."""
+        goal = len(self.came) + count
+        await settle(self._page.reactor, lambda: len(self.came) >= goal, timeout_s)
+
+    def _say(self) -> None:
+        if len(self.sent) - len(self.came) < RATE_BYTES_PER_S:
+            data = os.urandom(int(RATE_BYTES_PER_S * TICK_S))
+            self.sent.extend(data)
+            self._page.write(self._stream, data)
+
+    def _take(self, _: int, data: bytes) -> None:
+        self.came.extend(data)
+        self._pilot.heard_at = self._page.reactor.seconds()
+
+
 async def outage(reactor: Any, kind: str, seconds: float) -> Figure:
     """Echo while all packets are dropped for a while; return how long it took to flow again."""
     page = Page(reactor, 8080)
     page.host = THERE
     await page.connect_by(kind)
     pilot = Pilot(page, kind)
-    came = bytearray()
-    sent = bytearray()
-
-    def take(_: int, data: bytes) -> None:
-        came.extend(data)
-        pilot.heard_at = reactor.seconds()
-
-    page.on_data = take
-    stream = page.open("echo")
-
-    def say() -> None:
-        if len(sent) - len(came) < RATE_BYTES_PER_S:
-            data = os.urandom(int(RATE_BYTES_PER_S * TICK_S))
-            sent.extend(data)
-            page.write(stream, data)
-
-    saying = Every(reactor, TICK_S, say)
-    saying.start()
+    echoing = Echoing(page, pilot)
+    echoing.start()
     pilot.start()
-    await settle(reactor, lambda: len(came) > RATE_BYTES_PER_S)
+    await echoing.more(RATE_BYTES_PER_S)
     drop(True)
     try:
         await deferLater(reactor, seconds)
-        await deferLater(reactor, 0.1)
-        before = len(came)
     finally:
         drop(False)
     healed_at = reactor.seconds()
-    await settle(reactor, lambda: len(came) > before, 60.0)
+    await echoing.more(1)
     back_s = reactor.seconds() - healed_at
-    await settle(reactor, lambda: len(came) > before + 2 * RATE_BYTES_PER_S, 60.0)
-    saying.stop()
-    await settle(reactor, lambda: len(came) == len(sent), 60.0)
+    await echoing.more(2 * RATE_BYTES_PER_S)
+    echoing.stop()
+    await settle(reactor, lambda: len(echoing.came) == len(echoing.sent), 60.0)
     pilot.stop()
     page.close()
-    if came != sent:
+    if echoing.came != echoing.sent:
         raise Broken("other bytes came back")
     name = f"{kind}, {seconds:g} s without a packet: flows again in"
-    note = f"{len(sent) / 1e6:.1f} MB there and back, equal"
+    note = f"{len(echoing.sent) / 1e6:.1f} MB there and back, equal"
     return Figure(name, back_s, "s", most=BACK_S, note=note)
 
 
