@@ -17,6 +17,18 @@ const POST_MIN_BYTES = 4 * 1024;
 /** @type {LinkKind[]} */
 const KINDS = ['websocket', 'stream', 'poll'];
 
+/**
+ * Return the kinds that a page names. Throws a `TypeError` where they are none of ours.
+ *
+ * @param {LinkKind[]} kinds
+ */
+export function checked(kinds) {
+  if (!kinds.length || kinds.some((kind) => !KINDS.includes(kind))) {
+    throw new TypeError(`links [${kinds}], not some of ${KINDS}`);
+  }
+  return kinds;
+}
+
 export class Ladder {
   /** How many bytes of the log the body of an UP may have. */
   postBytes = POST_BYTES;

@@ -6,6 +6,7 @@
 import * as Code from './codes.js';
 import { Client } from './client.js';
 import { environment } from './environment.js';
+import { checked } from './ladder.js';
 import { Request } from './request.js';
 import { TCPSocket } from './socket.js';
 
@@ -59,7 +60,7 @@ export class SockProxy extends EventTarget {
     this.#url = new URL(NATIVE_PATH, url);
     this.#url.protocol = this.#url.protocol.replace('ws', 'http');
     this.#options = options;
-    this.#links = options.links;
+    this.#links = options.links && checked(options.links);
     this.#env = environment(options);
   }
 
@@ -94,7 +95,7 @@ export class SockProxy extends EventTarget {
    * @param {LinkKind[]} kinds
    */
   useLinks(kinds) {
-    this.#links = kinds;
+    this.#links = checked(kinds);
     for (const { line } of this.#clients) line.allow(kinds);
   }
 

@@ -369,3 +369,9 @@ test('a page may choose its links while it runs', async () => {
   assert.equal(made.states.some(({ state }) => state === 'reconnecting'), false);
   made.proxy.close();
 });
+
+test('a page that names no link, or none of ours, is told so', () => {
+  assert.throws(() => make({ links: [] }), { name: 'TypeError', message: /links \[\], not some of websocket/ });
+  const { proxy } = make();
+  assert.throws(() => proxy.useLinks(['websocket', 'pigeon']), { name: 'TypeError', message: /pigeon/ });
+});

@@ -298,6 +298,7 @@ def test_a_zombie_shifts_no_bytes(kind: str, direction: str, streams: int, newer
         net.way.hear()
         traffic.look()
         net.server.reactor.advance(0.2)
+        net.page.core.ping()
         net.lags = True
         net.way.say()
         net.lags = False
