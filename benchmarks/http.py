@@ -30,6 +30,7 @@ TURNS = 3
 BULK_BYTES = 60_000_000
 TRIPS_S = 2.0
 CYCLES = 10_000
+SESSIONS = 2_000
 AT_ONCE = 40
 WRITES = 100_000
 DOWN_RATIO = 0.35
@@ -125,6 +126,30 @@ async def _open_close(page: Page, count: int) -> None:
     await page.until(lambda: len(page.of(events.StreamClosed)) == count)
 
 
+async def sessions(reactor: Any, proxy: Server, kind: str, count: int) -> list[Figure]:
+    """Begin sessions and end them by BYE; 10 minutes long their ids are remembered."""
+    await _come_and_go(reactor, proxy, kind)
+    before_bytes, before_fds = proxy.rss_bytes, descriptors(proxy)
+    for _ in range(count):
+        await _come_and_go(reactor, proxy, kind)
+    await settle(reactor, lambda: descriptors(proxy) <= before_fds, 10.0)
+    grown = (proxy.rss_bytes - before_bytes) / MIB
+    left = descriptors(proxy) - before_fds
+    name = f"{count:,} sessions over {kind}"
+    return [
+        Figure(f"{name}, memory", grown, "MiB", most=GROWTH_MIB),
+        Figure(f"{name}, descriptors left", left, "", most=0),
+    ]
+
+
+async def _come_and_go(reactor: Any, proxy: Server, kind: str) -> None:
+    page = await page_by(reactor, proxy, kind)
+    await _open_close(page, 1)
+    page.leave()
+    await page.until(lambda: page.carrier is None and page.http is None)
+    page.close()
+
+
 def descriptors(proxy: Server) -> int:
     return len(list(Path(f"/proc/{proxy.pid}/fd").iterdir()))
 
@@ -169,6 +194,7 @@ async def main(reactor: Any) -> None:
         figures = await ratios(reactor, proxy, part)
         for kind in KINDS:
             figures += await cycles(reactor, proxy, kind, int(CYCLES * part))
+            figures += await sessions(reactor, proxy, kind, int(SESSIONS * part))
     figures.append(await drips(reactor, int(WRITES * part)))
     if show(figures):
         sys.exit(1)

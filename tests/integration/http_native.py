@@ -155,6 +155,16 @@ class HttpCarrier:
             1, "up", self.client.attach.short(self.ups) + rest, self._reply_bytes, self._replied
         )
 
+    def say_last(self, frame: bytes) -> None:
+        """Say one frame in an UP of its own; what it answers is not heard."""
+        self.ups += 1
+        body = self.client.attach.short(self.ups) + frame
+        self._post(1, "up", body, lambda data: None, self._left)
+
+    def _left(self) -> None:
+        self.close()
+        self.client.http_gone(self)
+
     def _tlvs(self) -> frames.Tlvs:
         return {HelloTlv.MODE: varint.encode(MODES[self.mode])}
 
@@ -285,6 +295,14 @@ class HttpNativeClient(NativeClient):
             self.http = None
             self.close_code = 0
         self._check()
+
+    def leave(self) -> None:
+        """End the session by BYE, and the link behind it."""
+        bye = frames.encode(frames.Bye(Code.ABORTED, ""))
+        if self.http is not None:
+            self.http.say_last(bye)
+        else:
+            self.send_raw(bye)
 
     def _leave_http(self) -> None:
         http, self.http = self.http, None
