@@ -15,16 +15,24 @@ from typing import Any
 from sockproxy.codes import Code, Mode
 from sockproxy.core import events, frames
 from sockproxy.core.errors import LinkError
-from sockproxy.core.pipe import Inbound
+from sockproxy.core.pipe import Inbound, Outbound
 from sockproxy.front import Visitor
 from sockproxy.links.http import Down, Up
 from sockproxy.links.websocket import WebSocketLink
 from sockproxy.live import LiveSession
-from tests.links.carriers import PEER, OverHttp, OverWebSocket, PlainRequest, PlainSocket
+from tests.links.carriers import (
+    PEER,
+    UP_ROOM_BYTES,
+    OverHttp,
+    OverWebSocket,
+    PlainRequest,
+    PlainSocket,
+)
 from tests.memory import Page, Server
 
 TURNS = 10_000
 POLL_TURN_S = 0.006
+TOO_LARGE = 413
 
 
 @dataclass
@@ -130,6 +138,9 @@ class Posts(OverHttp):
         self.gone = False
         self.welcomed = False
         self.under_way: bytes | None = None
+        # What a path that lags by a piece has not let through.
+        self.kept = b""
+        self.room = UP_ROOM_BYTES
         # Every UP and every DOWN, for a proxy that says it again.
         self.bodies: list[bytes] = []
         self.asked: list[bytes] = []
@@ -162,6 +173,8 @@ class Posts(OverHttp):
         """Send an UP to wherever it goes."""
         self.bodies.append(body)
         box = self.net.middleboxes.popleft() if self.net.middleboxes else None
+        if box is None and len(body) > self.net.largest_post:
+            box = Middlebox(TOO_LARGE)
         if box is not None and not box.forwards:
             request = PlainRequest(body)
         else:
@@ -186,6 +199,7 @@ class Posts(OverHttp):
         self.net.said(self.net.down, body)
         if self.net.way is not self:
             return len(body)
+        body = self._let_through(body, down.finished)
         happened = self._told(self.inbound, self.net.down.carry(body))
         self.welcomed = self.welcomed or not self.inbound.welcome_due
         if self.net.down.broken:
@@ -194,6 +208,19 @@ class Posts(OverHttp):
         if down.finished and not self.gone and not self.net.is_over(happened):
             self.next_down()
         return len(body)
+
+    def _let_through(self, piece: bytes, finished: bool) -> bytes:
+        if not self.net.trails or finished:
+            piece, self.kept = self.kept + piece, b""
+        elif piece:
+            piece, self.kept = self.kept, piece
+        return piece
+
+    def up_body(self) -> bytes:
+        self.ups += 1
+        core = self.page.core
+        rest = core.next_message(Outbound(None, core.log.first), self.room)
+        return self.page.attach.short(self.ups) + rest
 
     def say(self) -> int:
         before = self.under_way
@@ -214,10 +241,12 @@ class Posts(OverHttp):
         body, self.under_way = self.under_way, None
         if body is None or self.gone:
             return
-        reply = self.post_up(body).take()
+        request = self.post_up(body)
+        if request.status == TOO_LARGE and len(body) > self.net.largest_post:
+            self.room //= 2
         if self.net.way is self and not self.gone:
             inbound = Inbound(frames.MAX_SERVER_DATA_BYTES, first=frames.OPENS_REPLY)
-            self._told(inbound, self.net.down.carry(reply))
+            self._told(inbound, self.net.down.carry(request.take()))
             self.gone = self.gone or self.net.down.broken
 
     def hold(self, held: bool) -> None:
@@ -262,6 +291,9 @@ class Network:
         self.lags = False
         self.counts = False
         self.middleboxes: deque[Middlebox] = deque()
+        self.largest_post = 2**30
+        # Whether a stream's last piece waits for the next one.
+        self.trails = False
         # Answers that were not the server's.
         self.strange = 0
         self.kind = kind

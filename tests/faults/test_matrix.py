@@ -100,7 +100,6 @@ def play(kind: str, streams: int, direction: str, at: int, fresh: bool) -> Netwo
     traffic.say("down", 2)
     traffic.settle(fresh=fresh)
     for life in traffic.lives:
-        assert life.backend is not None
         assert life.backend.half_closed
         life.backend.loseConnection()
     traffic.settle(fresh=fresh)
@@ -355,7 +354,7 @@ def test_of_two_pages_with_one_secret_the_second_ends_both(kind: str, streams: i
     traffic.look()
     assert [event.code for event in traffic.of(events.SessionEnded)] == [Code.SECRET_REUSE]
     assert len(net.server.hub) == 0
-    assert all(life.backend is not None and life.backend.aborted for life in traffic.lives)
+    assert all(life.backend.aborted for life in traffic.lives)
     assert traffic.whole
 
 

@@ -46,13 +46,18 @@ class Life:
     """One stream from its OPEN to its CLOSED."""
 
     id: int
-    backend: BackendTransport | None = None
+    transport: BackendTransport | None = None
     up: Half = field(default_factory=Half)
     down: Half = field(default_factory=Half)
     # Whether the page reads what comes.
     reads: bool = True
     unread: int = 0
     ended: list[int] = field(default_factory=list)
+
+    @property
+    def backend(self) -> BackendTransport:
+        assert self.transport is not None, "its backend was not asked for"
+        return self.transport
 
 
 class Traffic:
@@ -80,9 +85,9 @@ class Traffic:
     def accept(self) -> None:
         """Let the backends answer that were asked for, in the order of the OPENs."""
         clients = self.net.server.reactor.tcpClients
-        waiting = [life for life in self.lives if life.backend is None and not life.ended]
+        waiting = [life for life in self.lives if life.transport is None and not life.ended]
         for life in waiting[: len(clients) - self.answered]:
-            life.backend = self.net.server.backend(self.answered)
+            life.transport = self.net.server.backend(self.answered)
             self.answered += 1
 
     def page_says(self, life: Life, data: bytes) -> None:
@@ -90,7 +95,6 @@ class Traffic:
         self.net.page.core.write(life.id, data)
 
     def backend_says(self, life: Life, data: bytes) -> None:
-        assert life.backend is not None
         life.down.written += data
         life.backend.protocol.dataReceived(data)
 
@@ -123,9 +127,9 @@ class Traffic:
             if not isinstance(event, events.DataReceived):
                 self.told.append(event)
         for life in self.lives:
-            if life.backend is not None and life.backend.io.tell():
-                life.up.deliver(life.backend.value())
-                life.backend.clear()
+            if life.transport is not None and life.transport.io.tell():
+                life.up.deliver(life.transport.value())
+                life.transport.clear()
         for life in list(self.by_id.values()):
             if life.reads and life.unread:
                 count, life.unread = life.unread, 0
@@ -167,7 +171,7 @@ class Traffic:
         """Connect the page, its streams and their backends."""
         self.net.connect()
         self.settle()
-        assert all(life.backend is not None for life in self.lives)
+        assert all(life.transport is not None for life in self.lives)
 
     def of(self, kind: type) -> list[Any]:
         return [event for event in self.told if isinstance(event, kind)]
