@@ -110,10 +110,13 @@ def test_a_page_hears_what_redis_cli_publishes(tmp_path: Path) -> None:
         scenario("redis", server=url(server), pages=pages, redis=redis.port)
 
 
-def test_no_byte_is_lost_when_every_connection_is_killed_twenty_times(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["websocket", "stream", "poll"])
+def test_no_byte_is_lost_when_every_connection_is_killed_twenty_times(
+    tmp_path: Path, kind: str
+) -> None:
     pages, there = processes.free_port(), processes.free_port()
     with service(tmp_path, pages, there=there) as server:
-        found = scenario("kills", port=server.port, pages=pages, backend=there)
+        found = scenario("kills", port=server.port, pages=pages, backend=there, kind=kind)
     assert found["kills"] == 20
 
 
