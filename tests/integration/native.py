@@ -164,10 +164,11 @@ class NativeClient:
 
     def flush(self) -> None:
         """Say what there is to say."""
-        if self.carrier is None or self._outbound is None:
+        carrier = self.carrier
+        if carrier is None or self._outbound is None or carrier.state != carrier.STATE_OPEN:
             return
         while message := self.core.next_message(self._outbound):
-            self.carrier.sendMessage(message, isBinary=True)
+            carrier.sendMessage(message, isBinary=True)
         due = self.core.ack_due_s()
         if due is not None and self._timer is None:
             self._timer = self.reactor.callLater(due, self._late)
