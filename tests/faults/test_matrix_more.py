@@ -340,6 +340,7 @@ def test_an_end_while_detached_comes_behind_the_data(
 
     code = Code.BACKEND_RESET if ends is reset else Code.CLEAN
     assert [life.ended for life in traffic.lives] == [[code]] * streams
+    assert all(life.down.whole for life in traffic.lives)
 
 
 @over_each_link
