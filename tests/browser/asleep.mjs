@@ -26,6 +26,16 @@ function browserPids() {
   return [...found];
 }
 
+function signal(pids, name) {
+  for (const pid of pids) {
+    try {
+      process.kill(pid, name);
+    } catch (error) {
+      if (error.code !== 'ESRCH') throw error; // it has just ended
+    }
+  }
+}
+
 await run(async ({ context, url }) => {
   const found = {};
   for (const kind of ['websocket', 'stream', 'poll']) {
@@ -51,9 +61,9 @@ await run(async ({ context, url }) => {
     await page.waitForFunction(() => window.got.length > 0);
     // The server hears nothing for ping and timeout, and detaches; the backend talks on.
     const pids = browserPids();
-    for (const pid of pids) process.kill(pid, 'SIGSTOP');
+    signal(pids, 'SIGSTOP');
     await new Promise((done) => setTimeout(done, options.asleepMs));
-    for (const pid of pids) process.kill(pid, 'SIGCONT');
+    signal(pids, 'SIGCONT');
     const before = await page.evaluate(() => window.got.length);
     await page.waitForFunction((before) => window.got.length > before + 3000, before);
     const { got, states } = await page.evaluate(() => ({ got: window.got, states: window.states }));

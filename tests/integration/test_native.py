@@ -72,9 +72,10 @@ class World:
     async def open(self) -> tuple[NativeClient, int, Any]:
         """Connect, open the backend, and return both ends of the stream."""
         client = await self.client()
+        before = len(self.made)
         stream = client.open("there")
         await client.until(lambda: bool(client.of(events.StreamOpened)))
-        await loopback.settle(lambda: bool(self.made))
+        await loopback.settle(lambda: len(self.made) > before)
         return client, stream, self.made[-1]
 
 
