@@ -50,10 +50,15 @@ def _check(file: str) -> int:
 
 
 def _faultproxy_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--listen", default="tcp:0:interface=127.0.0.1", metavar="ENDPOINT")
-    parser.add_argument("--to", required=True, metavar="HOST:PORT")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--fault", action="append", default=[], metavar="RULE")
+    where = "a Twisted endpoint; without one a free port of this machine"
+    rule = "such as 'delay for=300ms' or 'drop where=/up chance=0.1'; may stand more than once"
+    parser.add_argument(
+        "--listen", default="tcp:0:interface=127.0.0.1", metavar="ENDPOINT", help=where
+    )
+    parser.add_argument("--to", required=True, metavar="HOST:PORT", help="the server behind it")
+    parser.add_argument("--seed", type=int, default=0, help="the same seed makes the same faults")
+    parser.add_argument("--fault", action="append", default=[], metavar="RULE", help=rule)
+    parser.epilog = "docs/faultproxy.md has all rules"
 
 
 def _faultproxy(listen: str, to: str, seed: int, rules: Sequence[str]) -> int:
@@ -65,7 +70,8 @@ def _faultproxy(listen: str, to: str, seed: int, rules: Sequence[str]) -> int:
     from sockproxy.faults.serve import serve
 
     try:
-        target, plan = parse_host_port(to), Plan(rules, seed)
+        address = to.removeprefix("http://").rstrip("/")
+        target, plan = parse_host_port(address), Plan(rules, seed)
     except BadEndpoint as error:
         print(f"seed {seed}: --to {to!r}: {error}", file=sys.stderr)
         return 1

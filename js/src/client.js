@@ -20,7 +20,7 @@ const UNNUMBERED_BYTES = 16 * 1024;
 
 /**
  * @typedef {object} ClientOwner
- * @property {(client: Client, state: 'up' | 'reconnecting' | 'lost', cause: string) => void} clientState
+ * @property {(client: Client, state: 'connecting' | 'up' | 'reconnecting' | 'lost', cause: string) => void} clientState
  * @property {(requests: Request[]) => void} clientOrphans never sent; another session may serve them
  * @property {(client: Client) => void} clientGoesAway it takes no more requests
  * @property {(client: Client) => void} clientEnded it has nothing more to do
@@ -55,7 +55,9 @@ export class Client {
     request.id = this.session.open(request.host, request.port, request.tlvs);
     this.#requests.set(request.id, request);
     request.timer ??= this.env.setTimeout(() => {
-      request.client?.reset(request, Code.CONNECT_TIMEOUT, `no answer in ${OPEN_WITHIN_MS} ms`);
+      const { trouble } = this.line;
+      const text = `no answer in ${OPEN_WITHIN_MS} ms${trouble && `: ${trouble}`}`;
+      request.client?.reset(request, Code.CONNECT_TIMEOUT, text);
     }, OPEN_WITHIN_MS);
     this.line.flushSoon();
   }
@@ -157,7 +159,8 @@ export class Client {
    * @param {string} cause
    */
   lineState(up, cause) {
-    this.owner.clientState(this, up ? 'up' : 'reconnecting', cause);
+    const down = this.attach.known ? 'reconnecting' : 'connecting';
+    this.owner.clientState(this, up ? 'up' : down, cause);
   }
 
   /**

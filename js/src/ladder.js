@@ -23,7 +23,7 @@ const KINDS = ['websocket', 'stream', 'poll'];
  * @param {LinkKind[]} kinds
  */
 export function checked(kinds) {
-  if (!kinds.length || kinds.some((kind) => !KINDS.includes(kind))) {
+  if (!Array.isArray(kinds) || !kinds.length || kinds.some((kind) => !KINDS.includes(kind))) {
     throw new TypeError(`links [${kinds}], not some of ${KINDS}`);
   }
   return kinds;

@@ -65,6 +65,8 @@ export class Line {
   switches = 0;
   /** @type {LinkKind | undefined} */
   #lastKind;
+  /** What went wrong last. */
+  trouble = '';
 
   // Moments in ms; Infinity is never.
   #retryAt = Infinity;
@@ -221,6 +223,7 @@ export class Line {
       else if (link.kind === 'websocket') this.ladder.died(now);
       this.#drop(cause);
     } else if (this.#tries.delete(/** @type {WebSocketLink} */ (link))) {
+      if (!this.#lastKind) this.#tell(false, cause);
       this.#tryFailed(now);
     }
     this.#arm();
@@ -256,7 +259,10 @@ export class Line {
     this.#upSince = now;
     this.#progress = this.#moved();
     const hasMoved = this.#lastKind && kind !== this.#lastKind;
-    const cause = hasMoved ? `moved from ${this.#lastKind} to ${kind}` : '';
+    const isFirst = !this.#lastKind;
+    let cause = hasMoved ? `moved from ${this.#lastKind} to ${kind}` : '';
+    if (isFirst) cause = this.trouble;
+    this.trouble = '';
     if (hasMoved) this.switches += 1;
     this.#lastKind = kind;
     this.ladder.worked(kind, now);
@@ -270,7 +276,8 @@ export class Line {
    * @param {string} cause
    */
   #tell(up, cause) {
-    if (!up && !this.#told) return;
+    if (!up) this.trouble = cause;
+    if (!up && !this.#told && this.#lastKind) return;
     this.#told = up;
     this.owner.lineState(up, cause);
   }
@@ -350,6 +357,7 @@ export class Line {
     if (this.#over || this.#offline || carries || isAttaching) return;
     if (!this.ladder.allowsHttp) return;
     this.#tryCount += 1;
+    if (this.ladder.allows('websocket') && !this.trouble) this.trouble = 'no WebSocket in time';
     this.#adopt(this.#http());
     const rttMs = (this.session.rttS ?? WELCOME_WITHIN_MS) * 1000;
     const patience = Math.max(HUNG_MS, HUNG_ROUND_TRIPS * rttMs);

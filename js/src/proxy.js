@@ -47,6 +47,7 @@ export class SockProxy extends EventTarget {
   #links;
   /** @type {LinkKind | undefined} */
   #link;
+  #cause = '';
   #env;
   #options;
   #url;
@@ -207,8 +208,10 @@ export class SockProxy extends EventTarget {
    */
   #setState(state, cause) {
     const link = this.#client?.line.kind;
-    if (state === this.#state && link === this.#link) return;
+    const isNews = state === 'connecting' && cause !== this.#cause;
+    if (state === this.#state && link === this.#link && !isNews) return;
     this.#state = state;
+    this.#cause = cause;
     this.#link = link;
     if (this.#options.debug) console.debug(`sockproxy ${this.id}: ${state} ${link} ${cause}`);
     this.dispatchEvent(new CustomEvent('state', { detail: { state, cause, link } }));

@@ -375,3 +375,37 @@ test('a page that names no link, or none of ours, is told so', () => {
   const { proxy } = make();
   assert.throws(() => proxy.useLinks(['websocket', 'pigeon']), { name: 'TypeError', message: /pigeon/ });
 });
+
+test('a page hears why it does not get through, and by which way it did', async () => {
+  const made = make();
+  made.server.away = true;
+  const socket = made.proxy.open('echo');
+  await pass(made.time, 200);
+  assert.deepEqual(made.states.at(-1), { state: 'connecting', cause: 'WebSocket closed 1006', link: undefined });
+  await pass(made.time, 3000);
+  await socket.opened;
+  const { state, cause, link } = made.states.at(-1);
+  assert.deepEqual([state, cause, link], ['up', 'WebSocket closed 1006', 'stream']);
+  made.proxy.close();
+});
+
+test('a socket that was never opened names what stood in the way', async () => {
+  const made = make({ links: ['poll'] });
+  made.http.fault = () => html(200);
+  const socket = made.proxy.open('echo');
+  await pass(made.time, 21_000, 200);
+  await assert.rejects(socket.opened, /no answer in 20000 ms: an answer that begins with byte 60/);
+  socket.closed.catch(() => {});
+  made.proxy.close();
+});
+
+test('a foreign page over HTTP is told so, and asks no more', async () => {
+  const made = make({ links: ['poll'] });
+  const refuse = frames.encode(frames.REFUSE, Code.ORIGIN, 0, 'origin https://a.example is not listed');
+  made.http.fault = () => new Response(refuse, { status: 403 });
+  const socket = made.proxy.open('echo');
+  await pass(made.time, 200);
+  await assert.rejects(socket.opened, { name: 'NotAllowedError', message: /is not listed/ });
+  socket.closed.catch(() => {});
+  assert.equal(made.http.asked.length, 1);
+});

@@ -33,6 +33,7 @@ class Faults(Place):
         super().__init__()
         self._clock = clock
         self._cutting: IDelayedCall | None = None
+        self._rules = ""
         self._proxy = proxy
         self._origins = origins
         self._seed = seed
@@ -40,7 +41,7 @@ class Faults(Place):
     def render_GET(self, request: Request) -> bytes:
         request.setHeader("Content-Type", "application/json")
         request.setHeader("Cache-Control", "no-store")
-        told = {"url": f"http://127.0.0.1:{self._proxy.port}", "plan": str(self._proxy.plan)}
+        told = {"url": f"http://127.0.0.1:{self._proxy.port}", "rules": self._rules}
         return json.dumps(told).encode()
 
     def render_POST(self, request: Request) -> bytes:
@@ -58,6 +59,7 @@ class Faults(Place):
             plan = Plan(rules, self._seed)
         except BadRule as error:
             return _say(request, http.BAD_REQUEST, str(error))
+        self._rules = text
         self._proxy.set_plan(plan)
         self._cut_soon()
         return _say(request, http.OK, str(plan))

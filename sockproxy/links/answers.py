@@ -77,6 +77,9 @@ class Answer:
     def proved(self) -> None:
         """The page was seen to have got a PING that came this way."""
 
+    def acknowledged(self) -> None:
+        """The page has said an UP."""
+
     def tick(self, now: float) -> None:
         """Look at the clock, about once a second."""
         raise NotImplementedError
@@ -144,6 +147,10 @@ class Stream(Answer):
 
     def proved(self) -> None:
         self._is_proved = True
+
+    def acknowledged(self) -> None:
+        if self._lag.shows_in_answer(self._clock.seconds()):
+            self.finish(_POLL_ADVISED)
 
     def tick(self, now: float) -> None:
         age_s = now - self._since

@@ -42,9 +42,14 @@ class HttpLink:
         if older is not None:
             older.finish(frames.encode(frames.End(Code.SUPERSEDED, "a newer DOWN came")))
 
-    def proved(self) -> None:
-        if self._answer is not None:
+    def heard(self, *, proved: bool) -> None:
+        """The page has said an UP; `proved` where a PONG was in it."""
+        if self._answer is None:
+            return
+        if proved:
             self._answer.proved()
+        else:
+            self._answer.acknowledged()
 
     # As the holder of an answer.
 
@@ -108,7 +113,10 @@ class Requests(Place):
         if not policy.origin_known(visited.origin):
             hint = policy.origin_hint(visited.origin)
             self.log.info("refused {origin}: {hint}", origin=visited.origin, hint=hint)
-            return _plain(request, http.FORBIDDEN, hint)
+            # A page sees no status of another origin; it is to see why, as on a WebSocket.
+            request.setResponseCode(http.FORBIDDEN)
+            _open_to(request, visited)
+            return hello.refusal(Refused(Code.ORIGIN, hint))
         _open_to(request, visited)
         assert request.content is not None
         try:
@@ -183,8 +191,7 @@ class Up(Requests):
         link.ups = said.request
         pongs = live.core.pongs
         answer = live.posted(said.rx, rest)
-        if live.core.pongs > pongs:
-            link.proved()
+        link.heard(proved=live.core.pongs > pongs)
         return answer
 
 
@@ -196,7 +203,7 @@ def _mode(said: frames.Hello) -> int:
 
 
 def _open_to(request: Request, visited: Visitor) -> None:
-    """Let the page of a listed origin read the answer, and nobody keep or change it."""
+    """Let the page that asks read the answer, and nobody keep or change it."""
     if visited.origin is not None:
         request.setHeader(b"Access-Control-Allow-Origin", visited.origin.encode("ascii"))
     request.setHeader(b"Vary", b"Origin")

@@ -13,6 +13,9 @@ from sockproxy.core.session import Session
 
 SUSPECT_S = 1.0
 ANSWERED_WITHIN_S = 2.0
+# An UP that was under way already says nothing of a PING; after two round trips none is.
+UNDER_WAY_MOST_S = 1.0
+MARGIN_S = 0.05
 
 
 class Lag:
@@ -45,3 +48,15 @@ class Lag:
             self._asked = None
             return False
         return self._core.log.base > base and now - at >= ANSWERED_WITHIN_S
+
+    def shows_in_answer(self, now: float) -> bool:
+        """Return whether the UP that came just now shows it: it acknowledges, and says no PONG.
+
+        Waiting on would not do: whatever is said next pushes the PING out as well.
+        """
+        if self._asked is None:
+            return False
+        at, pongs, base = self._asked
+        under_way_s = min(2 * (self._core.rtt_s or 0.0) + MARGIN_S, UNDER_WAY_MOST_S)
+        is_answered = self._core.pongs > pongs
+        return self._core.log.base > base and not is_answered and now - at >= under_way_s

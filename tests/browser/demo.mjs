@@ -41,8 +41,12 @@ async function network(context) {
   await page.locator('#fault').selectOption({ label: 'A WebSocket opens, then silence' });
   await carries('Stream');
   await verified();
-  await page.locator('#fault').selectOption({ label: 'Answers are held back to their end' });
-  await page.getByRole('button', { name: 'Stream', exact: true }).click();
+  await page.locator('#fault').selectOption({ label: 'No WebSockets, answers held to their end' });
+  await carries('Poll');
+  await verified();
+  await page.reload();
+  assert.equal(await page.locator('#rule').inputValue(), 'strip header=Upgrade link=ws; buffer until=end where=/down');
+  await page.getByRole('button', { name: 'echo' }).click();
   await page.getByRole('button', { name: 'Poll', exact: true }).click();
   await carries('Poll');
   await verified();
@@ -50,7 +54,7 @@ async function network(context) {
   await page.getByRole('button', { name: 'Apply' }).click();
   await page.locator('#rule-error').waitFor();
   await page.locator('#fault').selectOption({ label: 'Nothing' });
-  await page.getByRole('button', { name: 'Auto' }).click();
+  await page.getByRole('button', { name: 'WebSocket', exact: true }).click();
   await carries('WebSocket');
   await verified();
   await shot(page, 'playground-faults');

@@ -41,7 +41,7 @@ def ask(made: Faults, rules: str, origin: str | None = HERE) -> PlainRequest:
 async def test_the_page_learns_where_the_proxy_is() -> None:
     async with tool() as (made, proxy):
         told = json.loads(made.render_GET(PlainRequest(b"")))  # type: ignore[arg-type]
-        assert told == {"url": f"http://127.0.0.1:{proxy.port}", "plan": "seed 0: no faults"}
+        assert told == {"url": f"http://127.0.0.1:{proxy.port}", "rules": ""}
 
 
 @pytest_twisted.ensureDeferred
@@ -53,6 +53,8 @@ async def test_a_rule_is_for_the_way_in_alone_unless_it_says_where() -> None:
             "delay for=1s where=/sp/*",
             "login where=/down",
         ]
+        told = json.loads(made.render_GET(PlainRequest(b"")))  # type: ignore[arg-type]
+        assert told["rules"] == "delay for=1s\nlogin where=/down"
         ask(made, "")
         assert not proxy.plan.rules
 

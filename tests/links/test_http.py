@@ -48,13 +48,16 @@ def connected(kind: type[OverHttp] = OverHttp) -> tuple[Server, Page, OverHttp]:
 
 @pytest.mark.parametrize("resource", [Up, Down])
 @pytest.mark.parametrize("origin", ["https://evil.example", "null", None])
-def test_a_foreign_origin_gets_403_on_every_request(resource: Any, origin: str | None) -> None:
+def test_a_foreign_origin_gets_403_and_is_told_why(resource: Any, origin: str | None) -> None:
     server, _, way = connected()
     request = PlainRequest(way.up_body(), origin).render(resource(server.hub))
 
     assert request.status == 403
-    assert b"access-control-allow-origin" not in request.headers
-    assert b"[backend]" in request.written or b"cannot be listed" in request.written
+    [refuse] = request.frames()
+    assert (type(refuse), refuse.code) == (frames.Refuse, Code.ORIGIN)
+    assert "[backend]" in refuse.text or "cannot be listed" in refuse.text
+    allowed = request.headers.get(b"access-control-allow-origin")
+    assert allowed == (None if origin is None else origin.encode())
 
 
 def test_a_listed_origin_may_read_and_nobody_keeps_the_answer() -> None:

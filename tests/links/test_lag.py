@@ -75,3 +75,17 @@ def test_a_network_that_is_gone_says_nothing_about_the_path() -> None:
     assert not ends.lag.suspects(ends.now)
     assert ends.lag.suspects(ends.later(1))
     assert not ends.lag.shows(ends.later(60))
+
+
+def test_an_acknowledgement_without_a_pong_shows_it_at_once() -> None:
+    ends = Watched()
+    ends.server.rtt_s = 0.02
+    ends.say()
+    assert not ends.lag.shows_in_answer(ends.now)
+    assert not ends.lag.suspects(ends.now)
+    assert ends.lag.suspects(ends.later(1))
+    ends.acknowledge()
+    assert not ends.lag.shows_in_answer(ends.later(0.08)), "it may have been under way"
+    assert ends.lag.shows_in_answer(ends.later(0.02))
+    ends.answer()
+    assert not ends.lag.shows_in_answer(ends.later(1))

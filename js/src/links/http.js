@@ -30,6 +30,8 @@ const HELD_BACK_MS = 400;
 const SILENCE_MS = 40_000;
 const POLL_MS = 35_000;
 const BRIEF_PAUSE_MS = 2000;
+const BUSY_PAUSE_MS = 250;
+const BUSY_MS = 5000;
 const QUICK_MS = 1000;
 const UP_MS = 10_000;
 const UP_ROUND_TRIPS = 5;
@@ -60,6 +62,7 @@ export class HttpLink {
   #upFailures = 0;
   #retryAfterMs = 0;
   #quickEnds = 0;
+  #movedMs = -Infinity;
   /** @type {any} */
   #downTimer;
   /** @type {any} */
@@ -177,7 +180,10 @@ export class HttpLink {
         ? await this.#stream(down, answer.body, inbound)
         : await this.#whole(down, answer, inbound);
     if (down.isOver) return;
+    // A refusal is an answer, but there is nothing to ask on.
+    if (inbound.welcomeDue && events.length) return this.#hear(events);
     if (inbound.isBlank || inbound.welcomeDue) return down.fail('the answer ended too soon');
+    if (this.session.rx !== startedAt) this.#movedMs = this.env.now();
     const isIdle = !isFirst && this.session.rx === startedAt;
     this.#again(isIdle && this.env.now() - startedMs < QUICK_MS, mode === Code.BRIEF);
     this.#hear(events);
@@ -266,10 +272,15 @@ export class HttpLink {
   #again(isQuick, isBrief) {
     this.#quickEnds = isQuick ? this.#quickEnds + 1 : 0;
     let pauseMs = isQuick ? delayMs(this.#quickEnds, true, this.env.random()) : 0;
-    if (isQuick && isBrief) pauseMs = BRIEF_PAUSE_MS;
+    if (isQuick && isBrief) pauseMs = this.#isBusy ? BUSY_PAUSE_MS : BRIEF_PAUSE_MS;
     if (!pauseMs) return this.#nextDown();
     this.#down?.end();
     this.#downTimer = this.env.setTimeout(() => this.#nextDown(), pauseMs);
+  }
+
+  /** Whether bytes went either way a moment ago. */
+  get #isBusy() {
+    return this.env.now() - this.#movedMs < BUSY_MS;
   }
 
   /** @param {string} cause */
@@ -314,6 +325,7 @@ export class HttpLink {
     const body = join([this.attach.short(this.#ups), bytes]);
     this.underwayBytes = body.length;
     const { base, next } = log;
+    if (next > base) this.#movedMs = this.env.now();
     const patienceMs = Math.max(UP_MS, UP_ROUND_TRIPS * this.#rttMs);
     up.within(patienceMs + body.length / SLOW_BYTES_PER_MS, () => up.fail('no answer'));
     const answer = await up.send(`${this.url}up`, body);

@@ -68,7 +68,7 @@ class LinkView {
     const since = duration(performance.now() - at);
     this.#outage.waiting = Math.max(waiting, waitingBytes(this.#proxy.stats));
     this.#pill.querySelector('small').textContent = since;
-    this.#tell('warn', 'The cable is cut.', `${cause}. Trying again for ${since}; every byte is kept.`);
+    this.#tell('warn', 'The connection is gone.', `${cause}. Trying since ${since}; every byte is kept.`);
   }
 
   #mended(link, cause) {

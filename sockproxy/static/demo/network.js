@@ -7,27 +7,27 @@ import { byId, el } from './ui.js';
 
 export const KINDS = { websocket: 'WebSocket', stream: 'Stream', poll: 'Poll' };
 
+const BLOCKED = 'strip header=Upgrade link=ws';
 const FAULTS = {
   'Nothing': '',
-  'WebSockets are blocked': 'strip header=Upgrade link=ws',
+  'WebSockets are blocked': BLOCKED,
   'A WebSocket opens, then silence': 'stall link=ws',
-  'Answers are held back to their end': 'buffer until=end where=/down',
-  'Answers are held back until 1 MiB': 'buffer until=1MiB where=/down',
-  'Answers lag one piece behind': 'buffer until=next where=/down',
+  'No WebSockets, answers held to their end': `${BLOCKED}; buffer until=end where=/down`,
+  'No WebSockets, answers held until 1 MiB': `${BLOCKED}; buffer until=1MiB where=/down`,
+  'No WebSockets, answers a piece behind': `${BLOCKED}; buffer until=next where=/down`,
   'A way of 300 ms, each way': 'delay for=300ms',
   'A way of 64 KiB/s': 'throttle rate=64KiB',
   'Connections are reset every 100 KiB': 'reset after=100KiB',
-  'Requests are lost, one in ten': 'drop link=http chance=0.1',
-  'Answers are lost, one in ten': 'drop what=response link=http chance=0.1',
-  'Posts are said again later': 'replay where=/up chance=0.5',
-  'A login page in place of answers': 'login link=http chance=0.3',
-  'A gateway is busy: 503': 'answer status=503 link=http chance=0.3',
+  'No WebSockets, one request in ten lost': `${BLOCKED}; drop link=http chance=0.1`,
+  'No WebSockets, one answer in ten lost': `${BLOCKED}; drop what=response link=http chance=0.1`,
+  'No WebSockets, posts said again later': `${BLOCKED}; replay where=/up chance=0.5`,
+  'No WebSockets, now and then a login page': `${BLOCKED}; login link=http chance=0.3`,
+  'No WebSockets, a gateway busy now and then': `${BLOCKED}; answer status=503 link=http chance=0.3`,
 };
 
 /** Keep the controls of the network panel working; `hasFaults` where there is a fault proxy. */
 export async function driveNetwork(proxy, hasFaults, note) {
-  const choices = { Auto: Object.keys(KINDS) };
-  for (const [kind, label] of Object.entries(KINDS)) choices[label] = [kind];
+  const choices = { Auto: Object.keys(KINDS), WebSocket: ['websocket'], HTTP: ['stream', 'poll'], Poll: ['poll'] };
   const buttons = Object.entries(choices).map(([label, kinds]) =>
     el('button', { type: 'button', 'aria-pressed': String(label === 'Auto'), onclick: ({ target }) => {
       for (const button of buttons) button.setAttribute('aria-pressed', String(button === target));
@@ -36,15 +36,19 @@ export async function driveNetwork(proxy, hasFaults, note) {
     } }, label));
   byId('links').replaceChildren(...buttons);
   if (!hasFaults) return;
-  const { url } = await (await fetch('/playground/faults')).json();
-  if (location.origin === url) return driveFaults(note);
+  const { url, rules } = await (await fetch('/playground/faults')).json();
+  if (location.origin === url) return driveFaults(rules.replaceAll('\n', '; '), note);
   byId('to-faults').hidden = false;
   byId('to-faults').querySelector('a').href = url;
 }
 
-function driveFaults(note) {
+/** Show the rules that hold now, for all pages of this demo, and take others. */
+function driveFaults(rules, note) {
   byId('faults').hidden = false;
-  byId('fault').replaceChildren(...Object.entries(FAULTS).map(([label, rule]) => el('option', { value: rule }, label)));
+  const options = Object.entries(FAULTS).map(([label, rule]) => el('option', { value: rule }, label));
+  if (!Object.values(FAULTS).includes(rules)) options.push(el('option', { value: rules }, 'Something else'));
+  byId('fault').replaceChildren(...options);
+  byId('fault').value = byId('rule').value = rules;
   byId('fault').addEventListener('change', ({ target }) => {
     byId('rule').value = target.value;
     apply(target.value, note);
@@ -56,9 +60,11 @@ function driveFaults(note) {
 }
 
 async function apply(rule, note) {
-  const answer = await fetch('/playground/faults', { method: 'POST', body: rule });
+  const body = rule.split(';').map((line) => line.trim()).join('\n');
+  const answer = await fetch('/playground/faults', { method: 'POST', body });
   const text = (await answer.text()).trim();
   byId('rule-error').textContent = text;
   byId('rule-error').hidden = answer.ok;
-  if (answer.ok) note('warn', rule ? `Fault from now on: ${text}` : 'No fault from now on');
+  const change = rule ? `Fault from now on: ${rule}` : 'No fault from now on';
+  if (answer.ok) note('warn', `${change}; what was open is cut`);
 }
