@@ -85,6 +85,8 @@ def logged_errors() -> Iterator[LoggedErrors]:
     globalLogPublisher.addObserver(errors)
     yield errors
     gc.collect()
+    # What is left now is pytest's own, and would be looked through after each later test.
+    gc.freeze()
     globalLogPublisher.removeObserver(errors)
     left = errors.texts()
     if left:
