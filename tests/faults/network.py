@@ -94,7 +94,7 @@ class Socket(OverWebSocket):
         """Let arrive what is under way up."""
         while self.under_way and not self.gone:
             message = self.under_way.popleft()
-            if self.net.up.carry(message) == message and self.socket.ended is None:
+            if self.net.up.carry(message) == message:
                 self.net.said(self.net.up, message)
                 self.link.message(message, text=False)
             if self.net.up.broken:

@@ -260,6 +260,7 @@ def test_what_is_not_the_session_s_own_is_unknown_and_says_no_more(kind: str, st
         knock(net, hello(net), OTHER),
         knock(net, hello(net, flags=create), OTHER),
         knock(net, hello(net, rx=net.page.core.rx + 1)),
+        knock(net, hello(net, rx=net.page.core.rx - 1)),
         knock(net, hello(net, rx=FUTURE)),
     ]
     assert set(answers) == {(Code.SESSION_UNKNOWN, answers[0][1])}, "I11: it shows what is wrong"

@@ -298,6 +298,32 @@ def test_a_page_that_is_away_for_121_s_is_lost(kind: str, streams: int) -> None:
         assert end.acked <= life.up.delivered
 
 
+@over_each_link
+@each_direction
+def test_what_nobody_acknowledges_is_bounded(kind: str, direction: str) -> None:
+    """Windows that are wider than the log; each end says what it may, and hears nothing."""
+    net = Network(kind, Server(INI + "[limits]\nstream_window = 1MiB\n"))
+    traffic = Traffic(net, 8)
+    traffic.start()
+    if direction != "down":
+        traffic.say("up", MEGABYTE)
+    for _ in range(100):
+        if direction != "up":
+            for life in traffic.lives:
+                pour(traffic, life, MEGABYTE)
+        if isinstance(net.way, Posts):
+            net.middleboxes.append(Middlebox(504))
+        net.way.say()
+        traffic.check()
+    unacked = [core.log.next - core.log.base for core in (net.page.core, net.live.core)]
+    # A POST holds less than the log, of which no other one goes.
+    fills = kind == "websocket" or (kind == "stream" and direction != "up")
+    assert max(unacked) > 4 * CHUNK_BYTES or not fills
+    net.middleboxes.clear()
+    traffic.settle()
+    traffic.check()
+
+
 # Row 14.
 
 

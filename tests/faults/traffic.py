@@ -152,6 +152,7 @@ class Traffic:
             self.accept()
             self.look()
             if not self.net.way.gone and not self.busy and self.whole:
+                self.check_backends()
                 return
             self.net.server.reactor.advance(SETTLE_S)
         raise AssertionError("I2, I10: what was written does not arrive")
@@ -185,6 +186,12 @@ class Traffic:
         self.check_end(server, False)
         assert server.rx <= page.log.next
         assert page.rx <= server.log.next
+
+    def check_backends(self) -> None:
+        """When nothing waits, every backend may speak."""
+        for life in self.by_id.values():
+            held = life.transport is not None and life.transport.producerState != "producing"
+            assert not held or life.down.eof, "I10: a backend was left paused"
 
     def check_end(self, core: Session, up: bool) -> None:
         log = core.log
