@@ -10,7 +10,7 @@ const STREAMS = 8;
 const SWITCHES = 60;
 const EVERY_MS = 50;
 
-await run(async ({ context, url }) => {
+await run(async ({ context, noise, url }) => {
   const page = await open(context, url);
   await page.evaluate(echoed, [fill.toString()]);
 
@@ -48,5 +48,7 @@ await run(async ({ context, url }) => {
   );
   assert.deepEqual(moved.got, Array(STREAMS).fill(BYTES));
   assert.ok(moved.counted >= 5, `${moved.counted} switches: ${JSON.stringify(moved.states)}`);
+  // The browser itself notes each WebSocket that is called off before it was open.
+  noise.splice(0, noise.length, ...noise.filter((words) => !words.startsWith('WebSocket connection to')));
   return { counted: moved.counted };
 });
