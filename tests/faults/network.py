@@ -112,6 +112,11 @@ class Socket(OverWebSocket):
                 self.lose()
         return sum(map(len, messages))
 
+    @property
+    def told(self) -> bool:
+        """Whether the server has said its last."""
+        return self.socket.ended is not None
+
     def hold(self, held: bool) -> None:
         """Let the server's messages wait, or go in one."""
         self.socket.writable = not held
@@ -248,6 +253,10 @@ class Posts(OverHttp):
             inbound = Inbound(frames.MAX_SERVER_DATA_BYTES, first=frames.OPENS_REPLY)
             self._told(inbound, self.net.down.carry(request.take()))
             self.gone = self.gone or self.net.down.broken
+
+    @property
+    def told(self) -> bool:
+        return self.down is None or self.down.finished
 
     def hold(self, held: bool) -> None:
         """Let what the server says wait, or go at once; a poll gathers by itself."""

@@ -244,6 +244,7 @@ def test_a_down_that_a_proxy_says_again_takes_nothing(kind: str, streams: int) -
 def test_a_lost_welcome_locks_nobody_out(kind: str, streams: int, known: bool) -> None:
     net = Network(kind)
     traffic = Traffic(net, streams)
+    late: list[bytes] = []
     if known:
         traffic.start()
     for _ in range(LOSSES):
@@ -254,9 +255,13 @@ def test_a_lost_welcome_locks_nobody_out(kind: str, streams: int, known: bool) -
         net.down.left = None
         net.tick(1)
         traffic.accept()
+        if isinstance(net.way, Posts):
+            late += net.way.asked
     net.connect()
     traffic.say("up", 100)
     traffic.settle()
+    if isinstance(net.way, Posts):
+        assert [net.way.again(body)[0].code for body in late] == [Code.STALE_LINK] * LOSSES
 
     welcomed = traffic.of(events.Welcomed)
     assert [event.link for event in welcomed] == [1] * known + [LOSSES + 1 + known]
@@ -312,6 +317,7 @@ def test_a_zombie_shifts_no_bytes(kind: str, direction: str, streams: int, newer
         server = net.live.core
         before = (server.rx, server.log.base, server.log.next, net.live.link)
         assert zombie.under_way
+        assert zombie.told, "the server had left it open"
         zombie.land()
         zombie.hear()
         zombie.lose()

@@ -250,8 +250,10 @@ def detached(kind: str, streams: int, seconds: int) -> tuple[Network, Traffic]:
     """Return a page that was away for so long, while its backends had a gigabyte to say."""
     net, traffic = started(kind, streams)
     for life in traffic.lives:
-        pour(traffic, life)
         traffic.page_says(life, traffic.some(1000))
+    # The others begin to speak only when nobody hears them.
+    for life in traffic.lives[1::2]:
+        pour(traffic, life)
     net.way.lose()
     said = [len(life.down.written) for life in traffic.lives]
     assert max(said) <= 4 * CHUNK_BYTES
@@ -279,7 +281,7 @@ def test_a_page_that_is_away_for_119_s_finds_all(kind: str, streams: int) -> Non
             pour(traffic, life)
         traffic.settle()
         traffic.check()
-    assert all(life.down.delivered > 4 * CHUNK_BYTES for life in traffic.lives)
+    assert all(life.down.delivered >= 4 * CHUNK_BYTES for life in traffic.lives)
 
 
 @over_each_link
