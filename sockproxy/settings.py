@@ -152,10 +152,10 @@ class Limits(Model):
         default=256 * KIB, ge=96 * KIB, le=900 * KIB, description="bytes in the body of a request"
     )
     failed_attaches_per_s: float = Field(
-        default=10.0, gt=0, allow_inf_nan=False, description="unknown sessions, per address"
+        default=20.0, gt=0, allow_inf_nan=False, description="unknown sessions, per address"
     )
     failed_attaches_burst: int = Field(
-        default=100, ge=1, description="unknown sessions asked for at once, per address"
+        default=256, ge=1, description="unknown sessions asked for at once, per address"
     )
     sessions_per_address: int = Field(
         default=512, ge=1, description="sessions from one address (IPv6: one /64)"

@@ -46,6 +46,8 @@ export class FakeStream {
 /** Timers and a clock that stand still until `advance`. */
 export class FakeTime {
   nowMs = 1_000_000;
+  /** How many timers have gone off. */
+  fired = 0;
   #timers = new Map();
   #next = 1;
 
@@ -68,6 +70,7 @@ export class FakeTime {
       if (!timer || timer.at > end) break;
       this.#timers.delete(id);
       this.nowMs = Math.max(this.nowMs, timer.at);
+      this.fired += 1;
       timer.act();
     }
     this.nowMs = end;
@@ -195,7 +198,8 @@ export class FakeServer {
     if (raw.kind === frames.AT) [this.#position] = values;
     if (raw.kind === frames.ACK) [this.acked] = values;
     if (raw.kind === frames.BYE) this.byes.push(values);
-    if (raw.kind === frames.PING && !socket.isProbe) this.say(frames.PONG, values[0], this.rx);
+    if (raw.kind === frames.PING && socket.isUp) socket.reply.push(frames.encode(frames.PONG, values[0], this.rx));
+    else if (raw.kind === frames.PING && !socket.isProbe) this.say(frames.PONG, values[0], this.rx);
     if (socket.isProbe && !this.mute) this.#echo(socket, raw, values);
   }
 
@@ -287,9 +291,36 @@ export class FakeServer {
   }
 }
 
+/** What the tabs of one browser hear each other by. */
+export function fakeBroadcastChannel() {
+  const channels = new Set();
+  return class FakeBroadcastChannel {
+    constructor(name) {
+      this.name = name;
+      channels.add(this);
+    }
+
+    postMessage(data) {
+      for (const other of [...channels]) {
+        if (other !== this && other.name === this.name) other.onmessage({ data });
+      }
+    }
+
+    close() {
+      channels.delete(this);
+    }
+
+    static get open() {
+      return channels.size;
+    }
+  };
+}
+
 /**
  * The way to a `FakeServer` by HTTP. `asked` notes each request; `fault(asked)` may answer in
- * place of the server: a Response, or an error to throw.
+ * place of the server: a Response, an error to throw, 'silence', or 'lost' where the server
+ * hears an UP and its answer does not arrive. A stream is `held` back until it is released, or
+ * `lags` by one piece; `down` is the newest DOWN, which may `finish` or be `cut`.
  */
 export class FakeHttp {
   asked = [];
@@ -309,11 +340,13 @@ export class FakeHttp {
     return this.asked.filter(({ way }) => way === 'down');
   }
 
-  fetch = async (url, { method, body, headers, credentials, signal }) => {
+  fetch = async (url, { body, signal, ...options }) => {
     const [hello, ...rest] = new frames.Decoder(frames.MAX_CLIENT_DATA_BYTES).feed(body);
-    const [, , link, request, rx, , , tlvs] = frames.parse(hello);
+    const [, flags, link, request, rx, , , tlvs] = frames.parse(hello);
     const way = url.slice(url.lastIndexOf('/') + 1);
-    const asked = { url, way, method, headers, credentials, link, request, rx, mode: tlvs.get(5)?.[0], rest, body };
+    const mode = tlvs.get(5)?.[0];
+    const said = body.slice(hello.size);
+    const asked = { url, way, ...options, flags, link, request, rx, mode, rest, body, said };
     this.asked.push(asked);
     this.inFlight += 1;
     this.mostInFlight = Math.max(this.mostInFlight, this.inFlight);
@@ -324,7 +357,8 @@ export class FakeHttp {
       left();
       throw fault;
     }
-    if (fault === 'silence') return this.#silence(signal, left);
+    if (fault === 'lost') this.server.receives({ isUp: true, reply: [] }, body.slice());
+    if (fault === 'silence' || fault === 'lost') return this.#silence(signal, left);
     if (fault) {
       left();
       return fault;
@@ -338,9 +372,10 @@ export class FakeHttp {
   }
 
   #up(body, left) {
-    this.server.receives({ isUp: true }, body.slice());
+    const up = { isUp: true, reply: [] };
+    this.server.receives(up, body.slice());
     left();
-    return new Response(frames.encode(frames.ACK, this.server.rx));
+    return new Response(frames.join([frames.encode(frames.ACK, this.server.rx), ...up.reply]));
   }
 
   /** What is said comes at once; `held` holds it back, `finish` ends the answer. */
@@ -351,8 +386,14 @@ export class FakeHttp {
     const down = {
       deliver: (bytes) => {
         if (down.isOver) return;
-        if (this.held) held.push(bytes);
+        if (this.held || this.lags) held.push(bytes);
         else controller.enqueue(bytes);
+        if (this.lags && held.length > 1) controller.enqueue(held.shift());
+      },
+      cut: () => {
+        down.isOver = true;
+        left();
+        controller.error(new TypeError('cut'));
       },
       release: () => controller.enqueue(frames.join(held.splice(0))),
       finish: () => {

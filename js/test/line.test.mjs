@@ -101,7 +101,7 @@ test('an UP whose answer is lost is said again, with the same bytes under anothe
   made.http.fault = ({ way, body }) => {
     if (way !== 'up' || lost) return undefined;
     lost += 1;
-    made.server.receives({ isUp: true }, body.slice());
+    made.server.receives({ isUp: true, reply: [] }, body.slice());
     return new TypeError('the answer was lost');
   };
   const before = made.http.ups.length;

@@ -4,25 +4,12 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
 import { Tabs } from '../src/tabs.js';
+import { fakeBroadcastChannel } from './fakes.mjs';
 
 /** All tabs of one browser. */
 function browser() {
-  const channels = new Set();
+  const BroadcastChannel = fakeBroadcastChannel();
   let age = 0;
-  class BroadcastChannel {
-    constructor(name) {
-      this.name = name;
-      channels.add(this);
-    }
-    postMessage(data) {
-      for (const other of [...channels]) {
-        if (other !== this && other.name === this.name) other.onmessage({ data });
-      }
-    }
-    close() {
-      channels.delete(this);
-    }
-  }
   return (url = 'https://gw.example/sp/_/') => {
     const tab = { crowded: 0 };
     const env = { BroadcastChannel, epoch: () => (age += 1), random: () => 0 };

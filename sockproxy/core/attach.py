@@ -94,7 +94,7 @@ class ServerAttach:
         return self.session.ack_seen
 
     def judge(self, hello: frames.Hello) -> Code | None:
-        """Return why this HELLO may not attach, None where it may; changes nothing."""
+        """Return why this HELLO may not attach, None where it may; lets nothing in yet."""
         if self.session.ack_seen:
             self.ring.confirm()
         verdict = self.ring.judge(hello.link, hello.secret)

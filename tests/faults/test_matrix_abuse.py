@@ -390,7 +390,7 @@ def test_ten_thousand_pages_come_back_to_a_server_that_forgot_them() -> None:
         due = [number for at, number in waiting if at <= waited_s]
         waiting = [(at, number) for at, number in waiting if at > waited_s]
         for number in due:
-            peer = f"192.0.2.{number % 40}"
+            peer = f"192.0.2.{number % 20}"
             retry_ms = come_back(server, number, peer)
             if retry_ms:
                 told_to_wait += 1

@@ -19,6 +19,7 @@ from twisted.internet.defer import Deferred, gatherResults
 
 from sockproxy.codes import Code
 from sockproxy.core import events, frames
+from sockproxy.settings import Limits
 from tests import loopback
 from tests.integration import processes
 from tests.integration.native import NativeClient
@@ -36,8 +37,8 @@ from tests.integration.posts import (
 from tests.integration.test_native import Backend
 
 OTHER = "https://other.example"
-BURST = 100
-PER_S = 10
+BURST = Limits().failed_attaches_burst
+PER_S = Limits().failed_attaches_per_s
 CONNECTIONS = 4
 AT_ONCE = 200
 
