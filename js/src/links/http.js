@@ -202,6 +202,7 @@ export class HttpLink {
     for await (const bytes of down.chunks(body)) {
       const { pings } = inbound;
       const events = this.#take(down, inbound, bytes);
+      if (down.isOver) return [];
       const wasHeld = inbound.pings >= pings + PINGS && this.env.now() - sinceMs > HELD_BACK_MS;
       if (wasHeld) this.#toPolls();
       if (inbound.pings >= PINGS) down.within(SILENCE_MS, () => down.fail('silence'));
@@ -243,7 +244,9 @@ export class HttpLink {
     try {
       events = this.session.receive(inbound, bytes);
     } catch (error) {
-      this.owner.linkHeard(this, this.session.takeEvents());
+      // What is not the server's is no sign of life.
+      const before = this.session.takeEvents();
+      if (before.length) this.owner.linkHeard(this, before);
       if (error instanceof LinkError) post.fail(error.message);
       else this.owner.linkFault(this, error);
       return [];
