@@ -61,6 +61,8 @@ export class Line {
   #silence = new Silence();
   // How far both logs had come when the link was welcomed.
   #progress = 0;
+  // Whether a WebSocket was open when another link took over.
+  #wasOpen = false;
   /** How often the session moved from one kind of link to another. */
   switches = 0;
   /** @type {LinkKind | undefined} */
@@ -377,6 +379,7 @@ export class Line {
   #adopt(link) {
     const now = this.env.now();
     this.#tries.delete(/** @type {WebSocketLink} */ (link));
+    if (this.#link?.kind === 'websocket') this.#wasOpen = this.#link.isOpen;
     this.#link?.close(Code.SUPERSEDED);
     this.#link = link;
     this.#countDown();
@@ -390,7 +393,8 @@ export class Line {
 
   /** A promised WebSocket did not come to carry anything. @param {number} now */
   #tryFailed(now) {
-    if (this.#welcomed) this.#probeLater();
+    // One that began before HTTP won is no probe, and puts none off.
+    if (this.#welcomed && this.#probeAt === Infinity) this.#probeLater();
     else if (!this.#link && !this.#tries.size) {
       this.#retryAt = Math.min(this.#retryAt, now + this.#delay());
     }
@@ -400,7 +404,8 @@ export class Line {
   #probeLater() {
     const now = this.env.now();
     const isOpen = [...this.#tries.keys()].some((link) => link.isOpen);
-    this.#probeAt = now + this.ladder.probeMs(now, isOpen);
+    this.#probeAt = now + this.ladder.probeMs(now, isOpen || this.#wasOpen);
+    this.#wasOpen = false;
   }
 
   /** @param {string} cause */
