@@ -158,6 +158,22 @@ test('a login page with status 200 is never data', async () => {
   made.proxy.close();
 });
 
+test('a login page in place of later streams is a lost link, and the session goes on behind it', async () => {
+  const made = await overHttp();
+  await pass(made.time, 1100);
+  made.http.fault = ({ way }) => (way === 'down' ? html(200) : undefined);
+  const before = made.http.downs.length;
+  made.http.down.finish();
+  await pass(made.time, 10_000);
+  assert.equal(made.states.at(-1).state, 'reconnecting');
+  assert.ok(made.http.downs.length - before < 40, `${made.http.downs.length - before} requests in 10 s`);
+  made.http.fault = () => undefined;
+  await pass(made.time, 3000);
+  await echoes(made, 'logged in');
+  assert.equal(made.states.at(-1).state, 'up');
+  made.proxy.close();
+});
+
 test('an environment whose answers have no body to read from polls', async () => {
   const made = make({ links: ['stream', 'poll'] });
   made.http.bodyless = true;
@@ -222,19 +238,31 @@ test('while an UP hangs no timer runs in circles', async () => {
   made.writer.write(text('hangs'));
   await pass(made.time, 100);
   made.server.sayData(2, text('more to acknowledge'));
-  let fired = 0;
-  const { advance } = made.time;
-  assert.ok(advance);
-  const before = made.http.asked.length;
-  for (let i = 0; i < 20; i += 1) {
-    made.time.advance(50);
-    await turn();
-    fired += 1;
-  }
-  assert.equal(fired, 20);
-  assert.ok(made.http.asked.length - before <= 2);
+  const [before, fired] = [made.http.asked.length, made.time.fired];
+  await pass(made.time, 2000, 5);
+  assert.ok(made.time.fired - fired <= 4, `${made.time.fired - fired} timers went off in 2 s`);
+  assert.equal(made.http.asked.length, before);
   made.proxy.close();
 });
+
+for (const kind of ['stream', 'poll']) {
+  test(`${kind}: an idle page sets off a handful of timers in five minutes`, async () => {
+    const made = await overHttp({ links: [kind] });
+    await pass(made.time, 1000);
+    const [before, fired] = [made.http.asked.length, made.time.fired];
+    for (let i = 0; i < 15; i += 1) {
+      await pass(made.time, 20_000, 1000);
+      // The server speaks before it is asked.
+      if (kind === 'stream') made.http.down.deliver(frames.encode(frames.PING, 0));
+      else made.http.down.finish();
+    }
+    await pass(made.time, 1000);
+    assert.ok(made.time.fired - fired <= 60, `${made.time.fired - fired} timers went off`);
+    assert.ok(made.http.asked.length - before <= 20, `${made.http.asked.length - before} requests`);
+    assert.deepEqual(made.states.map(({ state }) => state), ['connecting', 'up']);
+    made.proxy.close();
+  });
+}
 
 test('a page that leaves says so by a beacon', async () => {
   const made = await overHttp();
@@ -272,6 +300,15 @@ test('in a hidden page HTTP is tried at once', async () => {
   made.proxy.close();
 });
 
+/** Let long times pass over a stream, whose server gives a sign of life now and then. */
+async function passAlive({ time, http }, ms) {
+  const stepMs = 20_000;
+  for (let left = ms; left > 0; left -= stepMs) {
+    await pass(time, Math.min(stepMs, left), stepMs / 4);
+    http.down.deliver(frames.encode(frames.PING, 0));
+  }
+}
+
 /** A WebSocket server that says nothing, beside HTTP that works. */
 async function silentWebSocket() {
   const server = new FakeServer();
@@ -292,21 +329,55 @@ async function silentWebSocket() {
 test('a WebSocket that opens and stays silent does not stop HTTP', async () => {
   const made = await silentWebSocket();
   assert.equal(made.proxy.stats.link, 'stream');
+  assert.equal(made.http.downs[0].link, 2, 'a further link of the same session');
   await echoes(made, 'by HTTP');
+  made.proxy.close();
+});
+
+test('a WebSocket that was open when HTTP won is probed a second later', async () => {
+  const made = await silentWebSocket();
+  const before = made.server.sockets.length;
+  await pass(made.time, 750);
+  assert.equal(made.server.sockets.length, before);
+  await pass(made.time, 300);
+  assert.equal(made.server.sockets.length, before + 1);
+  await passAlive(made, 28_000);
+  assert.equal(made.server.sockets.length, before + 1, 'once');
+  made.proxy.close();
+});
+
+test('where no WebSocket opens one is tried after 30 s, 2, 10, 30 minutes, and nothing else is', async () => {
+  const made = make();
+  made.server.hangs = true;
+  const socket = made.proxy.open('echo');
+  await pass(made.time, 2600);
+  await socket.opened;
+  made.server.away = true;
+  made.server.hangs = false;
+  for (const seconds of [30, 120, 600, 1800, 1800]) {
+    const before = made.server.sockets.length;
+    await passAlive(made, seconds * 1000 - 5000);
+    assert.equal(made.server.sockets.length, before, `sooner than after ${seconds} s`);
+    await pass(made.time, 6000, 500);
+    assert.equal(made.server.sockets.length, before + 1, `after ${seconds} s`);
+  }
+  assert.equal(made.proxy.stats.link, 'stream');
+  assert.deepEqual(made.states.map(({ state }) => state), ['connecting', 'up']);
   made.proxy.close();
 });
 
 test('a WebSocket that has proved itself takes over, and nothing is fetched any more', async () => {
   const made = await silentWebSocket();
   made.way.to = made.server;
-  await pass(made.time, 31_000, 500);
+  await pass(made.time, 1500);
   assert.equal(made.proxy.stats.link, 'websocket');
   assert.equal(made.proxy.stats.switches, 1);
   const { state, cause, link } = made.states.at(-1);
   assert.deepEqual([state, cause, link], ['up', 'moved from stream to websocket', 'websocket']);
   assert.equal(made.states.some(({ state: told }) => told === 'reconnecting'), false);
-  const links = made.server.hellos.map(({ link: number }) => number);
-  assert.deepEqual(links, [...links].sort((a, b) => a - b));
+  // The silent one was the first link.
+  assert.deepEqual(made.server.hellos.map(({ link: number }) => number), [2, 3]);
+  assert.equal(made.http.inFlight, 0);
   const asked = made.http.asked.length;
   await echoes(made, 'by WebSocket');
   await pass(made.time, 20_000, 500);
@@ -318,7 +389,11 @@ test('a WebSocket whose echo is wrong is left alone', async () => {
   const made = await silentWebSocket();
   made.way.to = made.server;
   made.server.wrongEcho = true;
+  const before = made.server.sockets.length;
   await pass(made.time, 5000, 500);
+  assert.equal(made.server.sockets.length, before + 1, 'it was probed');
+  assert.equal(made.server.socket.readyState, 3);
+  assert.equal(made.server.hellos.length, 1);
   assert.equal(made.proxy.stats.link, 'stream');
   await echoes(made, 'still by HTTP');
   made.proxy.close();
@@ -329,12 +404,17 @@ test('nothing is probed while the page is hidden', async () => {
   await pass(made.time, 2000, 500);
   const before = made.server.sockets.length;
   made.seen.visible = false;
-  await pass(made.time, 120_000, 1000);
+  await passAlive(made, 180_000);
   assert.equal(made.server.sockets.length, before);
+  assert.equal(made.proxy.stats.link, 'stream');
+  made.seen.visible = true;
+  await passAlive(made, 600_000);
+  assert.ok(made.server.sockets.length > before, 'it is when it is seen again');
   made.proxy.close();
 });
 
-test('two WebSockets that die within 10 s are followed by HTTP, until there is another network', async () => {
+/** A page whose WebSockets do not last: two have died in a row, and HTTP carries. */
+async function afterTwoDeaths() {
   const made = make();
   const socket = made.proxy.open('echo');
   await pass(made.time, 100);
@@ -344,12 +424,26 @@ test('two WebSockets that die within 10 s are followed by HTTP, until there is a
     await pass(made.time, 600);
   }
   assert.equal(made.proxy.stats.link, 'stream');
+  return made;
+}
+
+test('two WebSockets that die within 10 s are followed by HTTP for 10 minutes', async () => {
+  const made = await afterTwoDeaths();
   const before = made.server.sockets.length;
-  await pass(made.time, 60_000, 500);
+  await passAlive(made, 595_000);
   assert.equal(made.server.sockets.length, before);
+  await pass(made.time, 10_000, 1000);
+  assert.equal(made.proxy.stats.link, 'websocket');
+  made.proxy.close();
+});
+
+test('another network may bear WebSockets: they are tried there at once', async () => {
+  const made = await afterTwoDeaths();
+  const before = made.server.sockets.length;
   made.page.dispatchEvent(new Event('online'));
   await pass(made.time, 1000);
-  assert.ok(made.server.sockets.length > before);
+  assert.equal(made.server.sockets.length, before + 1);
+  assert.equal(made.proxy.stats.link, 'websocket');
   made.proxy.close();
 });
 
