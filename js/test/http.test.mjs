@@ -342,6 +342,29 @@ test('a DOWN is given up after 40 s of silence on a stream, 35 s on a poll, and 
   }
 });
 
+test('what comes on a stream begins the 40 s anew, and arms no timer', async () => {
+  const made = await welcomed();
+  const { http, server, time, env } = made;
+  await pass(time, 300);
+  const before = http.downs.length;
+  await pass(time, 30_000, 100);
+  let armed = 0;
+  env.setTimeout = (...words) => {
+    armed += 1;
+    return time.setTimeout(...words);
+  };
+  for (let i = 0; i < 10; i += 1) {
+    server.sayData(STREAM_ID, new Uint8Array(5));
+    await settle();
+  }
+  assert.equal(armed, 0);
+  await pass(time, 39_500, 100);
+  assert.equal(http.downs.length, before);
+  await pass(time, 1000, 100);
+  assert.equal(http.downs.length, before + 1);
+  ends(made);
+});
+
 test('a page that slept listens once more before it gives an answer up', async () => {
   const made = await welcomed();
   const { http, server, time, told } = made;

@@ -45,7 +45,8 @@ async function network(context) {
   await carries('Poll');
   await verified();
   await page.reload();
-  assert.equal(await page.locator('#rule').inputValue(), 'strip header=Upgrade link=ws; buffer until=end where=/down');
+  const rule = 'strip header=Upgrade link=ws; buffer until=end where=/down';
+  await page.waitForFunction((rule) => document.querySelector('#rule').value === rule, rule);
   await page.getByRole('button', { name: 'echo' }).click();
   await page.getByRole('button', { name: 'Poll', exact: true }).click();
   await carries('Poll');

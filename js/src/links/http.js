@@ -199,13 +199,18 @@ export class HttpLink {
    */
   async #stream(down, body, inbound) {
     const sinceMs = this.env.now();
+    let hasBegun = false;
     for await (const bytes of down.chunks(body)) {
       const { pings } = inbound;
       const events = this.#take(down, inbound, bytes);
       if (down.isOver) return [];
       const wasHeld = inbound.pings >= pings + PINGS && this.env.now() - sinceMs > HELD_BACK_MS;
       if (wasHeld) this.#toPolls();
-      if (inbound.pings >= PINGS) down.within(SILENCE_MS, () => down.fail('silence'));
+      if (hasBegun) down.heard();
+      else if (inbound.pings >= PINGS) {
+        hasBegun = true;
+        down.within(SILENCE_MS, () => down.fail('silence'));
+      }
       this.#hear(events);
       if (down.isOver) return [];
       if (wasHeld) this.#nextDown();

@@ -13,6 +13,8 @@ export class Post {
   #abort = new AbortController();
   #env;
   #failed;
+  #withinMs = 0;
+  #dueMs = 0;
   /** @type {any} */
   #timer;
 
@@ -70,18 +72,38 @@ export class Post {
   }
 
   /**
-   * Call `late` when this much time has passed without another `within`. Where the timer itself
-   * is late, the page slept and the answer may stand behind it: then there is time once more.
+   * Call `late` when this much time has passed without another `within` or `heard`. Where the
+   * timer itself is late, the page slept and the answer may stand behind it: then there is time
+   * once more.
    *
    * @param {number} ms
    * @param {() => void} late
    */
   within(ms, late) {
     if (this.isOver) return;
+    this.#withinMs = ms;
+    this.heard();
+    this.#watch(ms, late);
+  }
+
+  /** The time of `within` begins anew; the timer that runs learns of it when it fires. */
+  heard() {
+    this.#dueMs = this.#env.now() + this.#withinMs;
+  }
+
+  /**
+   * @param {number} ms
+   * @param {() => void} late
+   */
+  #watch(ms, late) {
     const { now, setTimeout, clearTimeout } = this.#env;
     clearTimeout(this.#timer);
-    const dueMs = now() + ms;
-    this.#timer = setTimeout(() => (now() > dueMs + ms ? this.within(ms, late) : late()), ms);
+    this.#timer = setTimeout(() => {
+      const leftMs = this.#dueMs - now();
+      if (leftMs > 0) this.#watch(leftMs, late);
+      else if (-leftMs > this.#withinMs) this.within(this.#withinMs, late);
+      else late();
+    }, ms);
   }
 
   /** @param {string} cause */
