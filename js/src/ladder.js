@@ -96,6 +96,8 @@ export class Ladder {
    */
   probeMs(nowMs, wasOpen = false) {
     if (!this.allows('websocket')) return Infinity;
+    // What carries now is only kept until there is what the page asked for.
+    if (!this.allowsHttp) return SOON_MS;
     if (nowMs < this.#httpUntilMs) return this.#httpUntilMs - nowMs;
     if (wasOpen || this.#hasWebSocketWorked) {
       this.#hasWebSocketWorked = false;

@@ -563,12 +563,19 @@ export class Line {
     // A page that slept past its deadline has not tried yet.
     if (late) this.#giveUpAt = Math.max(this.#giveUpAt, now + WELCOME_WITHIN_MS);
     if (now >= this.#giveUpAt) return this.#lose(Code.TIMEOUT, 'the server cannot be reached');
-    if (now >= this.#hungAt) this.#drop('no answer');
+    if (now >= this.#hungAt) this.#hung();
     if (now >= this.#retryAt) this.#try();
     if (now >= this.#httpAt) this.#tryHttp();
     if (now >= this.#probeAt) this.#probe();
     if (now >= this.#silentAt()) this.#silent(late);
     this.#flush();
+  }
+
+  /** HTTP does not answer: it may be the path that holds a stream back, so polls are next. */
+  #hung() {
+    if (this.#link?.kind === 'stream') this.ladder.doubtStream();
+    else this.ladder.failed();
+    this.#drop('no answer');
   }
 
   /** HTTP carries: see whether a WebSocket would. */

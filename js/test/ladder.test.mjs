@@ -62,6 +62,11 @@ test('a WebSocket that was open, or that has worked, is probed after a second, o
   assert.equal(ladder.probeMs(0), 30_000);
 });
 
+test('a page that allows nothing but WebSockets has one tried every second', () => {
+  const ladder = new Ladder(['websocket']);
+  assert.deepEqual([ladder.probeMs(0), ladder.probeMs(0)], [1000, 1000]);
+});
+
 test('a silent stream is doubted, and judged when polls work', () => {
   const ladder = new Ladder();
   ladder.doubtStream();

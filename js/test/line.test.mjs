@@ -199,6 +199,30 @@ test('a stream that does not begin within 2 s is tried as polls', async () => {
   made.proxy.close();
 });
 
+test('a session whose path begins to hold streams back goes on by polls', async () => {
+  const made = make();
+  const socket = made.proxy.open('echo');
+  await pass(made.time, 200);
+  await socket.opened;
+  // The round trip is known to be short: no try is waited for as long as the first one was.
+  made.http.held = made.server.away = true;
+  made.server.socket.fail();
+  await pass(made.time, 6000);
+  assert.equal(made.proxy.stats.link, 'poll');
+  made.proxy.close();
+});
+
+test('no stream is doubted where polls are not answered either', async () => {
+  const made = await overHttp();
+  made.http.fault = () => 'silence';
+  made.writer.write(text('is anybody there?'));
+  await pass(made.time, 30_000);
+  const attaching = made.http.downs.filter(({ request }) => request === 1).slice(1, 5);
+  const { STREAM, POLL } = Code;
+  assert.deepEqual(attaching.map(({ mode }) => mode), [STREAM, POLL, STREAM, POLL]);
+  made.proxy.close();
+});
+
 test('a stream that comes in one late piece is polls from then on', async () => {
   const made = make({ links: ['stream', 'poll'] });
   made.http.held = true;
@@ -461,6 +485,19 @@ test('a page may choose its links while it runs', async () => {
   }
   assert.equal(made.proxy.stats.switches, 4);
   assert.equal(made.states.some(({ state }) => state === 'reconnecting'), false);
+  made.proxy.close();
+});
+
+test('a page that asks for WebSockets alone keeps what carries, and one is tried soon again', async () => {
+  const made = await overHttp({ links: ['poll'] });
+  made.server.away = true;
+  made.proxy.useLinks(['websocket']);
+  await pass(made.time, 500);
+  assert.equal(made.proxy.stats.link, 'poll');
+  made.server.away = false;
+  await pass(made.time, 2000);
+  assert.equal(made.proxy.stats.link, 'websocket');
+  await echoes(made, 'over there');
   made.proxy.close();
 });
 
