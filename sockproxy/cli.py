@@ -10,6 +10,7 @@ from textwrap import wrap
 from pydantic import BaseModel
 
 from sockproxy import ini
+from sockproxy.values import written
 
 WIDTH = 88
 _EXAMPLES = {"endpoint": "tcp:8080", "target": "tcp:irc.example.org:6667"}
@@ -107,7 +108,7 @@ def _section(section: str, model: type[BaseModel]) -> Iterator[str]:
         if field.is_required() or name in ("origins", "allow"):
             yield f"{name} = {_example(name)}"
         else:
-            yield f"#{name} = {ini.written(field, field.default)}"
+            yield f"#{name} = {written(field, field.default)}"
     yield ""
 
 

@@ -2,20 +2,18 @@
 
 The one place that reads Origin, Host, the peer's address and the offered subprotocols,
 and it reads them from the twisted.web request only: what follows gets a `Visitor` and
-never sees a header. A head that two parsers could read in two ways is refused, and so is
-a body that is too long or does not say how long it is, before a byte of it is read.
+never sees a header. Which requests come so far is `door`'s and `head`'s to say.
 """
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from io import BytesIO
-from typing import Any
 
-from twisted.web import http, server
+from twisted.web import http
 from twisted.web.http import Request
-from twisted.web.resource import Resource
+
+from sockproxy.head import BadHead
 
 # A scheme, the longest host name, a port.
 ORIGIN_MAX_BYTES = 300
@@ -23,15 +21,6 @@ ORIGIN_MAX_BYTES = 300
 _PRINTABLE = re.compile(rb"[\x20-\x7e]*")
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", re.ASCII)
 _HOST = re.compile(r"(?:[a-z0-9.-]+|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?", re.ASCII | re.IGNORECASE)
-
-
-class BadHead(Exception):
-    """The request's head is not to be trusted; answer `status` and close."""
-
-    def __init__(self, status: int, text: str) -> None:
-        super().__init__(text)
-        self.status = status
-        self.text = text
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,59 +69,3 @@ def all_headers(request: Request, name: str) -> list[str]:
         if not _PRINTABLE.fullmatch(value):
             raise BadHead(http.BAD_REQUEST, f"{name} holds a byte outside 20..7e")
     return [value.decode("ascii") for value in values]
-
-
-class Front(server.Site):
-    """A site whose requests have bodies of at most `body_max_bytes`, kept in memory."""
-
-    def __init__(self, resource: Resource, body_max_bytes: int, idle_timeout_s: float) -> None:
-        super().__init__(
-            resource, BoundedRequest, timeout=idle_timeout_s, parsePOSTFormSubmission=False
-        )
-        self.body_max_bytes = body_max_bytes
-
-    def log(self, request: Request) -> None:
-        """Log a request, but none that carries a session: there is one every few bytes."""
-        if request.method != b"POST" or request.code != http.OK:
-            super().log(request)
-
-
-class BoundedRequest(server.Request):
-    """A request that is answered from its head alone where its body is not to be read."""
-
-    channel: Any
-    site: Any
-    refused = False
-
-    def gotLength(self, length: int | None) -> None:
-        """Decide on the body; twisted.web would spool a long one to a file."""
-        self.content = BytesIO()
-        most = self.channel.site.body_max_bytes
-        if length is None:
-            self._refuse(http.LENGTH_REQUIRED, "a body needs a Content-Length")
-        elif length > most:
-            text = f"a body of {length} bytes is above {most}"
-            self._refuse(http.REQUEST_ENTITY_TOO_LARGE, text)
-
-    def handleContentChunk(self, data: bytes) -> None:
-        if not self.refused:
-            super().handleContentChunk(data)
-
-    def process(self) -> None:
-        if not self.refused:
-            super().process()
-
-    def _refuse(self, status: int, text: str) -> None:
-        """Answer and close: past twisted.web, which answers whole requests only."""
-        self.refused = True
-        # Or the channel would say "100 Continue" behind it.
-        self.requestHeaders.removeHeader(b"expect")
-        body = text.encode() + b"\n"
-        head = (
-            f"HTTP/1.1 {status} {http.RESPONSES[status].decode()}",
-            "Content-Type: text/plain; charset=utf-8",
-            f"Content-Length: {len(body)}",
-            "Connection: close",
-        )
-        self.channel.transport.write("\r\n".join([*head, "", ""]).encode() + body)
-        self.channel.loseConnection()

@@ -13,15 +13,13 @@ from twisted.web.resource import Resource
 from sockproxy import site
 from sockproxy.backends.opening import Opening
 from sockproxy.codes import Code
-from sockproxy.front import Front
+from sockproxy.door import Front
 from sockproxy.hub import Hub
 from sockproxy.links.hello import HELLO_MAX_BYTES
 from sockproxy.policy.access import Policy
 from sockproxy.settings import Settings
 from sockproxy.streams import Shared
 from sockproxy.upgrade import SocketFactory
-
-IDLE_TIMEOUT_S = 60
 
 
 class HubService(Service):
@@ -54,7 +52,8 @@ def make_service(
     tree = MultiService()
     HubService(hub).setServiceParent(tree)
     root = site.root(settings, hub, SocketFactory(reactor), tools)
-    factory = Front(root, settings.limits.max_post + HELLO_MAX_BYTES, IDLE_TIMEOUT_S)
+    body_max_bytes = settings.limits.max_post + HELLO_MAX_BYTES
+    factory = Front(root, body_max_bytes, settings.sockproxy.hosts, reactor)
     for name, listener in settings.listeners.items():
         listening = strports.service(listener.endpoint, factory, reactor)
         listening.setName(f"listen {name}")

@@ -74,6 +74,9 @@ class Service(Model):
     playground: bool = Field(
         default=False, description="serve the playground page at / with its cut button"
     )
+    hosts: tuple[str, ...] = Field(
+        default=(), description="names that Host may have, one per line; none: any"
+    )
 
 
 class Listener(Model):

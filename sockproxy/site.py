@@ -11,7 +11,8 @@ from twisted.web.resource import Resource
 
 from sockproxy import assets
 from sockproxy.dialects import raw
-from sockproxy.front import BadHead, visitor
+from sockproxy.front import visitor
+from sockproxy.head import BadHead
 from sockproxy.hub import Hub
 from sockproxy.links import websocket
 from sockproxy.links.http import Down, Up

@@ -16,6 +16,7 @@ from twisted.python import usage
 
 from sockproxy import ini
 from sockproxy.settings import Listener, Settings
+from sockproxy.values import convert
 
 COMMAND_LINE = "listen command-line"
 
@@ -49,7 +50,7 @@ class Options(usage.Options):
             raise usage.UsageError("give either --config FILE or --demo")
         if self["listen"]:
             try:
-                ini.convert(Listener, "endpoint", self["listen"])
+                convert(Listener, "endpoint", self["listen"])
             except ValueError as error:
                 raise usage.UsageError(f"--listen {error}") from None
         if self["config"]:

@@ -27,7 +27,8 @@ from twisted.web.http import Request
 from twisted.web.server import NOT_DONE_YET
 from zope.interface import implementer
 
-from sockproxy.front import BadHead, Visitor, all_headers, one_header, visitor
+from sockproxy.front import Visitor, all_headers, one_header, visitor
+from sockproxy.head import BadHead
 from sockproxy.kernel import limit_unsent, unsent_bytes
 from sockproxy.place import Place
 

@@ -14,7 +14,8 @@ from twisted.web import http
 from twisted.web.http import Request
 
 from sockproxy.faults import BadRule, FaultProxy, Plan
-from sockproxy.front import BadHead, visitor
+from sockproxy.front import visitor
+from sockproxy.head import BadHead
 from sockproxy.place import Place
 from sockproxy.policy import origin
 

@@ -26,6 +26,7 @@ from sockproxy.settings import Backend, Listener, Service, Settings, TcpTarget
 
 LOOPBACK = "127.0.0.1"
 ORIGINS = ("http://localhost:*", "http://127.0.0.1:*", "http://[::1]:*")
+HOSTS = ("localhost", "*.localhost", LOOPBACK, "[::1]")
 FIRST_PORT = 8080
 PORTS = 100
 ANY_INTERFACE = ("", "0.0.0.0", "::")  # noqa: S104 - recognised, not bound
@@ -122,7 +123,7 @@ def demo_settings(endpoint: str, ports: dict[str, int]) -> Settings:
         for name, port in ports.items()
     }
     return Settings(
-        sockproxy=Service(playground=True),
+        sockproxy=Service(playground=True, hosts=HOSTS),
         listeners={"demo": Listener(endpoint=endpoint)},
         backends=backends,
     )

@@ -17,7 +17,8 @@ from twisted.web.server import NOT_DONE_YET
 from sockproxy.codes import Code, HelloTlv, Mode
 from sockproxy.core import frames
 from sockproxy.core.errors import PeerError
-from sockproxy.front import BadHead, Visitor, visitor
+from sockproxy.front import Visitor, visitor
+from sockproxy.head import BadHead
 from sockproxy.hub import Hub, Refused
 from sockproxy.links import hello
 from sockproxy.links.answers import Answer, Poll, Stream

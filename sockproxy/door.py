@@ -1,0 +1,230 @@
+"""How is a request let in?
+
+Between the transport and twisted.web: a head is judged whole by `head`, under a deadline
+that no byte puts off, and twisted.web is handed what was judged, followed by exactly the
+body that the head announced. What comes behind waits until the request is answered, so
+that an upgrade gets its own bytes and nothing is parsed that nobody asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from io import BytesIO
+from typing import Any
+
+from twisted.internet.interfaces import IDelayedCall
+from twisted.internet.protocol import connectionDone
+from twisted.protocols.policies import ProtocolWrapper
+from twisted.python.failure import Failure
+from twisted.web import http, server
+from twisted.web.resource import Resource
+
+from sockproxy.head import (
+    END,
+    HEAD_MAX_BYTES,
+    MISDIRECTED,
+    BadHead,
+    Head,
+    hopeless,
+    judge,
+)
+from sockproxy.kernel import unsent_bytes
+from sockproxy.policy import host
+
+HEAD_S = 10.0
+BODY_S = 20.0
+ANSWER_S = 20.0
+IDLE_S = 60.0
+# For a client to read why it is refused, before its unread bytes reset the connection.
+FAREWELL_S = 2.0
+EARLY_MAX_BYTES = 16 * 1024
+
+_REASONS = {421: "Misdirected Request", 431: "Request Header Fields Too Large"}
+
+
+class Front(server.Site):
+    """A site of strict requests whose bodies are short, and kept in memory.
+
+    `hosts`: the names under which it may be asked for, none for any.
+    """
+
+    def __init__(
+        self, resource: Resource, body_max_bytes: int, hosts: tuple[str, ...], reactor: Any
+    ) -> None:
+        super().__init__(
+            resource, Request, timeout=None, reactor=reactor, parsePOSTFormSubmission=False
+        )
+        self.protocol = Channel  # type: ignore[assignment]  # no choice of protocols: HTTP/1.1
+        self.body_max_bytes = body_max_bytes
+        self.hosts = hosts
+
+    def acceptableProtocols(self) -> list[bytes]:
+        """Return what TLS may agree on: no HTTP/2, which nobody here judges."""
+        return [b"http/1.1"]
+
+    def log(self, request: http.Request) -> None:
+        """Log a request, but none that carries a session: there is one every few bytes."""
+        if request.method != b"POST" or request.code != http.OK:
+            super().log(request)
+
+
+class Request(server.Request):
+    """A request whose body is kept in memory: it is short, or it would not be here."""
+
+    def gotLength(self, length: int | None) -> None:
+        self.content = BytesIO()
+
+
+class Channel(http.HTTPChannel):
+    """One connection, from its first byte to its end or its upgrade."""
+
+    site: Front
+    transport: Any
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._waiting = b""
+        self._body_left = 0
+        self._has_blank = False
+        self._is_idle = False
+        self._is_feeding = False
+        self._is_over = False
+        self._late: IDelayedCall | None = None
+
+    # What comes.
+
+    def connectionMade(self) -> None:
+        super().connectionMade()
+        self._within(HEAD_S, self._slow)
+
+    def dataReceived(self, data: bytes) -> None:
+        if self._is_over:
+            return
+        if self._is_idle:
+            self._is_idle = False
+            self._within(HEAD_S, self._slow)
+        self._waiting += data
+        self._feed()
+        if len(self._waiting) > EARLY_MAX_BYTES and not self._is_over:
+            self._networkProducer.pauseProducing()
+
+    def clearLineBuffer(self) -> bytes:
+        """Return what came behind an upgrade."""
+        rest, self._waiting = self._waiting, b""
+        before: bytes = super().clearLineBuffer()
+        return before + rest
+
+    def requestDone(self, request: http.Request) -> None:
+        super().requestDone(request)
+        if not self.persistent:
+            self._within(ANSWER_S, self._abort)
+            return
+        self._is_idle = True
+        self._within(ANSWER_S, self._untaken)
+        if not self._is_feeding:
+            self._feed()
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        self._end()
+        super().connectionLost(reason)
+
+    def _feed(self) -> None:
+        """Hand over all that may be handed over now."""
+        self._is_feeding = True
+        while self._waiting and not self._is_over and not self._handlingRequest:
+            if self._body_left:
+                self._feed_body()
+            elif not self._feed_head():
+                break
+        self._is_feeding = False
+
+    def _feed_body(self) -> None:
+        part, self._waiting = self._waiting[: self._body_left], self._waiting[self._body_left :]
+        self._body_left -= len(part)
+        if not self._body_left:
+            self._in_time()
+        super().dataReceived(part)
+
+    def _feed_head(self) -> bool:
+        """Return whether there was a whole one."""
+        try:
+            head = self._head()
+        except BadHead as bad:
+            self._refuse(bad)
+            return False
+        if head is None:
+            return False
+        self._is_idle = self._has_blank = False
+        self._body_left = head.body_bytes
+        if self._body_left:
+            self._within(BODY_S, self._slow)
+        else:
+            self._in_time()
+        super().dataReceived(head.raw)
+        if self.transport is None:  # a WebSocket now
+            self._end()
+        return True
+
+    def _head(self) -> Head | None:
+        if self._waiting.startswith(b"\r\n") and not self._has_blank:
+            self._has_blank = True
+            self._waiting = self._waiting[2:]
+        raw, end, rest = self._waiting.partition(END)
+        if not end or len(raw) > HEAD_MAX_BYTES:
+            hopeless(raw)
+            return None
+        head = judge(raw, self.site.body_max_bytes)
+        if not host.allowed(head.host, self.site.hosts):
+            text = f"Host {head.host} is not served here; [sockproxy] hosts lists what is"
+            raise BadHead(MISDIRECTED, text)
+        self._waiting = rest
+        return head
+
+    # What is late, or refused.
+
+    def _within(self, seconds: float, late: Callable[[], None]) -> None:
+        self._in_time()
+        self._late = self.factory.reactor.callLater(seconds, late)
+
+    def _in_time(self) -> None:
+        if self._late is not None and self._late.active():
+            self._late.cancel()
+        self._late = None
+
+    def _slow(self) -> None:
+        self._refuse(BadHead(http.REQUEST_TIMEOUT, "the request does not come to its end"))
+
+    def _untaken(self) -> None:
+        """Give up a client that does not take its answer; wait on for one that has nothing."""
+        if unsent_bytes(self.transport):
+            self._abort()
+        else:
+            self._within(IDLE_S - ANSWER_S, self._abort)
+
+    def _refuse(self, bad: BadHead) -> None:
+        """Answer and close: past twisted.web, which answers whole requests only."""
+        body = bad.text.encode() + b"\n"
+        reason = _REASONS.get(bad.status) or http.RESPONSES[bad.status].decode()
+        head = (
+            f"HTTP/1.1 {bad.status} {reason}",
+            "Content-Type: text/plain; charset=utf-8",
+            f"Content-Length: {len(body)}",
+            "Connection: close",
+        )
+        self._end()
+        self.transport.write("\r\n".join([*head, "", ""]).encode() + body)
+        self._within(FAREWELL_S, self._abort)
+        self.transport.unregisterProducer()
+        if isinstance(self.transport, ProtocolWrapper):  # TLS, which cannot be half closed
+            self.transport.loseConnection()
+        else:
+            self.transport.loseWriteConnection()
+
+    def _abort(self) -> None:
+        self.transport.abortConnection()
+
+    def _end(self) -> None:
+        """Nothing more is read."""
+        self._is_over = True
+        self._waiting = b""
+        self._in_time()

@@ -1,0 +1,73 @@
+"""Does the value of an option mean what it says, and is it told what else to write?"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import BaseModel
+
+from sockproxy.settings import Access, Backend, Limits, Listener, Service
+from sockproxy.values import convert, written
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("250ms", 0.25), ("30s", 30), ("5m", 300), ("1.5h", 5400), ("2 m", 120)]
+)
+def test_a_duration_has_a_unit(text: str, seconds: float) -> None:
+    assert convert(Limits, "linger", text) == pytest.approx(seconds)
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [("64KiB", 65_536), ("4MiB", 4_194_304), ("100kB", 100_000), ("1.5 kB", 1500), ("7B", 7)],
+)
+def test_a_size_has_a_unit(text: str, size: int) -> None:
+    assert convert(Limits, "stream_window", text) == size
+
+
+@pytest.mark.parametrize("text", ["", "30", "s", "-1s", "1 day", "30S", "1e3s", "0x1s", "1s 2s"])
+def test_what_is_no_duration_says_what_to_write(text: str) -> None:
+    with pytest.raises(ValueError, match="write a duration such as 30s, 5m or 250ms"):
+        convert(Limits, "linger", text)
+
+
+@pytest.mark.parametrize("text", ["", "64", "64kb", "64K", "MiB", "-1B", "9" * 400 + "B"])
+def test_what_is_no_size_says_what_to_write(text: str) -> None:
+    with pytest.raises(ValueError, match="write a size such as 64KiB, 4MiB or 100kB"):
+        convert(Limits, "stream_window", text)
+
+
+@given(st.text(max_size=30))
+def test_every_text_of_an_option_has_a_meaning_or_a_complaint(text: str) -> None:
+    models: list[type[BaseModel]] = [Service, Limits, Backend, Access, Listener]
+    for model in models:
+        for key in model.model_fields:
+            with suppress(ValueError):
+                convert(model, key, text)
+
+
+def test_hosts_stand_one_on_a_line() -> None:
+    assert convert(Service, "hosts", "gw.example\n*.gw.example") == ("gw.example", "*.gw.example")
+    with pytest.raises(ValueError, match="'gw.example:80' is no host name"):
+        convert(Service, "hosts", "gw.example:80")
+
+
+@pytest.mark.parametrize(
+    ("model", "key", "text"),
+    [
+        (Limits, "linger", "30s"),
+        (Limits, "stream_window", "64KiB"),
+        (Limits, "detached_memory", "4MiB"),
+        (Limits, "opens_per_s", "2.5"),
+        (Service, "playground", "yes"),
+        (Service, "hosts", "a.example\n    b.example"),
+    ],
+)
+def test_what_is_written_means_the_same(model: type[BaseModel], key: str, text: str) -> None:
+    field = model.model_fields[key]
+    value = convert(model, key, text)
+
+    assert written(field, float(value) if key == "opens_per_s" else value) == text
