@@ -1,4 +1,4 @@
-"""What can be asked on the command line? `python -m sockproxy check|defaults|faultproxy`."""
+"""What can be asked on the command line? `python -m sockproxy check|explain|defaults|...`."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from textwrap import wrap
 from pydantic import BaseModel
 
 from sockproxy import ini
+from sockproxy.policy.access import Allow, Asker, Policy
+from sockproxy.policy.target import BadTarget, HostTarget, NamedTarget, parse
 from sockproxy.values import written
 
 WIDTH = 88
@@ -24,11 +26,14 @@ def main(arguments: Sequence[str]) -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     check = commands.add_parser("check", help="say whether a proxy.ini would start")
     check.add_argument("file")
+    _explain_options(commands.add_parser("explain", help="say which rule lets a page in or not"))
     commands.add_parser("defaults", help="print every option with its default and meaning")
     _faultproxy_options(commands.add_parser("faultproxy", help="break connections on purpose"))
     chosen = parser.parse_args(arguments)
     if chosen.command == "check":
         return _check(chosen.file)
+    if chosen.command == "explain":
+        return _explain(chosen.config, chosen.origin, chosen.principal, chosen.target)
     if chosen.command == "faultproxy":
         return _faultproxy(chosen.listen, chosen.to, chosen.seed, chosen.fault)
     print("\n".join(defaults()))
@@ -48,6 +53,50 @@ def _check(file: str) -> int:
     ]
     print(f"{file}: ok, {', '.join(counts)}")
     return 0
+
+
+def _explain_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--config", default="proxy.ini", metavar="FILE", help="the file that decides"
+    )
+    parser.add_argument("origin", help="such as https://app.example; - for none")
+    parser.add_argument("principal", help="who the ticket names; - for nobody")
+    parser.add_argument("target", help="a backend's name, or HOST:PORT")
+
+
+def _explain(file: str, origin: str, principal: str, target: str) -> int:
+    """Print what is decided, and by which line of the file."""
+    try:
+        loaded = ini.read(file)
+        wanted = _wanted(target)
+    except (ini.SettingsError, BadTarget) as error:
+        print(error, file=sys.stderr)
+        return 2
+    asker = Asker(_given(origin), _given(principal), peer="")
+    answer = Policy(loaded.settings).decide(asker, wanted)
+    if isinstance(answer, Allow):
+        print(f"allowed: {origin} may reach {target}")
+    else:
+        print(f"denied: {answer.why or answer.reason}")
+    if answer.rule is not None:
+        print(f"  {loaded.place(answer.rule)}")
+    if isinstance(answer, Allow) and answer.chosen_by_page:
+        print("  each address of the host is checked again when it is connected to")
+    return 0 if isinstance(answer, Allow) else 1
+
+
+def _wanted(target: str) -> NamedTarget | HostTarget:
+    """Raises `BadTarget`."""
+    host, _, port = target.rpartition(":")
+    if not host:
+        return parse(target, 0)
+    if not port.isdecimal() or port != str(int(port[:6])) or port == "0":
+        raise BadTarget(f"{target!r}: write a backend's name or HOST:PORT")
+    return parse(host[1:-1] if host.startswith("[") and host.endswith("]") else host, int(port))
+
+
+def _given(text: str) -> str | None:
+    return None if text == "-" else text
 
 
 def _faultproxy_options(parser: argparse.ArgumentParser) -> None:

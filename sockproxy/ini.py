@@ -20,6 +20,8 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
+from sockproxy.policy import destination
+from sockproxy.policy.access import Rule
 from sockproxy.settings import (
     NAME_PATTERN,
     Access,
@@ -87,6 +89,11 @@ class Loaded:
         """Say something about one line of the file."""
         return Problem(self.file, self.lines.of(section, key), section, key, text)
 
+    def place(self, rule: Rule) -> str:
+        """Return where a rule that decided stands, and what it says."""
+        line = self.lines.item(rule.section, rule.key, rule.item)
+        return f"{self.file}:{line}: {rule}"
+
 
 class Lines:
     """Where each section and key stands, and which lines are wrong in themselves.
@@ -103,8 +110,9 @@ class Lines:
         self._at: dict[tuple[str, str], int] = {}
         self._section = self._key = ""
         self._keys: set[str] = set()
+        self._text = text.split("\n")
         indent = 0
-        for number, line in enumerate(text.split("\n"), 1):
+        for number, line in enumerate(self._text, 1):
             content = line.strip()
             depth = line.find(content)
             goes_on = self._key and depth > indent
@@ -114,6 +122,14 @@ class Lines:
 
     def of(self, section: str, key: str = "") -> int:
         return self._at.get((section, key)) or self._at.get((section, "")) or 1
+
+    def item(self, section: str, key: str, item: str) -> int:
+        """Return where an item of a list stands: its first line at or behind the key."""
+        first = self.of(section, key)
+        for number, line in enumerate(self._text[first - 1 :] if item else (), first):
+            if line.strip() == item or line.partition("=")[2].strip() == item:
+                return number
+        return first
 
     def _note(self, number: int, content: str) -> None:
         header = configparser.ConfigParser.SECTCRE.match(content)
@@ -265,6 +281,10 @@ class _Reader:
             self._add(section, "", "no page may use it; add origins = https://app.example")
         if isinstance(way, Access) and not way.allow and not self._excused(section, "allow"):
             self._add(section, "", "it opens nothing; add allow = HOST:PORT, one per line")
+        if isinstance(way, Access):
+            complaints = [destination.problem(rule, way.forced_ports) for rule in way.allow]
+            if any(complaints):
+                self._add(section, "allow", "; ".join(filter(None, complaints)))
         if isinstance(way, Backend) and isinstance(way.target, TcpTarget) and way.target.tls:
             for complaint in _unreadable(way.target.tls):
                 self._add(section, "target", complaint)

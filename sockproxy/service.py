@@ -46,7 +46,7 @@ def make_service(
     tools: Mapping[str, Resource] | None = None,
 ) -> MultiService:
     """Return the service tree: the sessions, and one listener for each section."""
-    opening = Opening(reactor, reactor.nameResolver)
+    opening = Opening(reactor, reactor.nameResolver, settings.limits.refusal_time)
     shared = Shared(reactor, Policy(settings), opening, settings.limits)
     hub = Hub(shared, random)
     tree = MultiService()

@@ -7,6 +7,7 @@ sizes bytes; how a file writes them is in `ini`.
 
 from __future__ import annotations
 
+from ipaddress import IPv4Network, IPv6Network
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -62,10 +63,20 @@ Target = TcpTarget | UnixTarget
 
 
 class HostPort(Model):
-    """One exact host and port that a page may name."""
+    """One exact host and port."""
 
     host: str
     port: int
+
+
+class Destination(Model):
+    """Hosts and ports that a page may name: a name, `*.name`, or a network."""
+
+    text: str
+    host: str | None = None
+    network: IPv4Network | IPv6Network | None = None
+    first_port: int
+    last_port: int
 
 
 class Service(Model):
@@ -120,8 +131,18 @@ class Backend(Way):
 class Access(Way):
     """[access NAME]: hosts and ports that a page may choose."""
 
-    allow: tuple[HostPort, ...] = Field(
-        default=(), description="which exact HOST:PORT, one per line"
+    allow: tuple[Destination, ...] = Field(
+        default=(),
+        description="which HOST:PORT, one per line; a host is a name, *.name, an address or a"
+        " network in CIDR form, a port one or FIRST-LAST",
+    )
+    deny: tuple[Destination, ...] = Field(
+        default=(), description="which of them not, by name or by the address behind it"
+    )
+    forced_ports: tuple[int, ...] = Field(
+        default=(),
+        description="ports to open though they are closed to pages: 22 25 465 587 2375 2376 6379"
+        " 9200 10250 11211",
     )
     detail: bool = Field(
         default=False, description="tell the page why a connection failed, not just that"
@@ -159,6 +180,12 @@ class Limits(Model):
     )
     failed_attaches_burst: int = Field(
         default=256, ge=1, description="unknown sessions asked for at once, per address"
+    )
+    refusal_time: Duration = Field(
+        default=1.0,
+        ge=0,
+        le=60,
+        description="how long a host that a page chose takes to be refused, whatever the reason",
     )
     sessions_per_address: int = Field(
         default=512, ge=1, description="sessions from one address (IPv6: one /64)"

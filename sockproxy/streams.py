@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from twisted.internet.interfaces import IReactorTime
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
 from sockproxy.backends.opening import Opening
@@ -49,6 +49,8 @@ class Streams:
         self._name = name
         self._shared = shared
         self._relays: dict[int, Relay] = {}
+        # What is denied, and must not be told so sooner than what cannot be reached.
+        self._denied: dict[int, IDelayedCall] = {}
         limits = shared.limits
         now = shared.clock.seconds()
         self._opens = TokenBucket(limits.opens_per_s, limits.opens_burst, now)
@@ -92,6 +94,9 @@ class Streams:
 
     def end(self, code: Code, text: str) -> None:
         """End all: an expired session flushes what it took, any other one aborts."""
+        for later in self._denied.values():
+            later.cancel()
+        self._denied.clear()
         relays, self._relays = self._relays, {}
         for relay in relays.values():
             if code is Code.LINGER_EXPIRED:
@@ -107,18 +112,30 @@ class Streams:
                 session=self._name,
                 stream=event.stream,
                 origin=self._asker.origin,
-                reason=answer.reason,
+                reason=answer.why or answer.reason,
             )
-            self.core.finish(event.stream, answer.code, answer.reason, abort=True)
+            self._deny(event.stream, answer)
             return
         page = StreamPage(self, event.stream, answer)
         relay = Relay(page, self._shared.opening, answer, self._shared.clock)
         self._relays[event.stream] = relay
         relay.start()
 
+    def _deny(self, stream: int, answer: Deny) -> None:
+        if not answer.hidden:
+            self.core.finish(stream, answer.code, answer.reason, abort=True)
+            return
+
+        def tell() -> None:
+            del self._denied[stream]
+            self.core.finish(stream, answer.code, answer.reason, abort=True)
+            self.flush()
+
+        self._denied[stream] = self._shared.clock.callLater(self._shared.limits.refusal_time, tell)
+
     def _decide(self, event: events.OpenRequested) -> Allow | Deny:
         limits = self._shared.limits
-        if len(self._relays) >= limits.streams:
+        if len(self._relays) + len(self._denied) >= limits.streams:
             return Deny(Code.QUOTA, f"more than {limits.streams} streams in one session")
         if not self._opens.take(self._shared.clock.seconds()):
             return Deny(Code.BUSY, f"more than {limits.opens_per_s:g} opens a second")
@@ -135,10 +152,15 @@ class Streams:
             self._finish_unread(stream, relay)
 
     def _reset(self, event: events.ResetReceived) -> None:
+        known = event.code in Code._value2member_map_
+        code = Code(event.code) if known else Code.ABORTED
+        later = self._denied.pop(event.stream, None)
+        if later is not None:
+            later.cancel()
+            self.core.finish(event.stream, code, event.text, abort=True)
         relay = self._relays.get(event.stream)
         if relay is not None:
-            known = event.code in Code._value2member_map_
-            relay.reset(Code(event.code) if known else Code.ABORTED, event.text)
+            relay.reset(code, event.text)
 
     def _stop(self, stream: int) -> None:
         relay = self._relays.get(stream)

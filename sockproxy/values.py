@@ -12,8 +12,8 @@ from pydantic.fields import FieldInfo
 from twisted.internet.endpoints import serverFromString
 from twisted.internet.testing import MemoryReactor
 
-from sockproxy.endpoint import MAX_PORT, parse_host_port, parse_target
-from sockproxy.policy import host, origin
+from sockproxy.endpoint import MAX_PORT, parse_target
+from sockproxy.policy import destination, host, origin
 from sockproxy.settings import Bytes, Seconds
 
 _UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
@@ -74,6 +74,12 @@ def _host(rule: str) -> str:
     return rule
 
 
+def _port(text: str) -> int:
+    if not text.isdecimal() or not 0 < int(text[:6]) <= MAX_PORT:
+        raise ValueError(f"port {text[:20]!r} outside 1..{MAX_PORT}")
+    return int(text)
+
+
 def _endpoint(text: str) -> str:
     try:
         endpoint = serverFromString(MemoryReactor(), text)
@@ -105,7 +111,9 @@ def written(field: FieldInfo, value: Any) -> str:
 _SPECIAL: dict[str, Callable[[str], Any]] = {
     "origins": lambda text: _each(text, _origin),
     "hosts": lambda text: _each(text, _host),
-    "allow": lambda text: _each(text, parse_host_port),
+    "allow": lambda text: _each(text, destination.parse),
+    "deny": lambda text: _each(text, lambda rule: destination.parse(rule, any_port=True)),
+    "forced_ports": lambda text: _each(text.replace(" ", "\n"), _port),
     "target": parse_target,
     "endpoint": _endpoint,
 }

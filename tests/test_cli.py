@@ -106,3 +106,62 @@ def test_python_runs_it_and_hands_on_the_status(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert done.stdout == ""
     assert done.stderr.count("\n") == 1
+
+
+EXPLAINED = f"""{SMALLEST}
+[access chat]
+origins = https://app.example
+allow =
+    chat.example.org:6667
+    *.example.net:80-90
+deny = bad.example.net
+"""
+
+
+@pytest.mark.parametrize(
+    ("asked", "status", "told"),
+    [
+        (
+            ("https://app.example", "-", "irc"),
+            0,
+            "allowed: https://app.example may reach irc\n"
+            "  FILE:6: [backend irc] origins = https://app.example\n",
+        ),
+        (
+            ("https://app.example", "-", "www.example.net:81"),
+            0,
+            "allowed: https://app.example may reach www.example.net:81\n"
+            "  FILE:12: [access chat] allow = *.example.net:80-90\n"
+            "  each address of the host is checked again when it is connected to\n",
+        ),
+        (
+            ("https://app.example", "-", "bad.example.net:81"),
+            1,
+            "denied: bad.example.net:81 is named by deny\n"
+            "  FILE:13: [access chat] deny = bad.example.net\n",
+        ),
+        (
+            ("https://evil.example", "-", "irc"),
+            1,
+            "denied: backend irc: origin https://evil.example is not listed; add to a [backend]: "
+            "origins = https://evil.example\n  FILE:6: [backend irc] origins\n",
+        ),
+        (("-", "-", "[::1]:80"), 1, "denied: no [access] allows ::1:80\n"),
+        (("-", "-", "nothing"), 1, "denied: no backend nothing\n"),
+    ],
+)
+def test_the_rule_that_decides_is_told_with_its_line(
+    file: Path, capsys: pytest.CaptureFixture[str], asked: tuple[str, ...], status: int, told: str
+) -> None:
+    file.write_text(EXPLAINED)
+
+    assert cli.main(["explain", "--config", str(file), *asked]) == status
+    assert capsys.readouterr().out == told.replace("FILE", str(file))
+
+
+@pytest.mark.parametrize("target", ["irc:06667", "irc.example.org:x", "0x7f.1:80", "IRC", "a:0"])
+def test_what_is_no_target_is_not_explained(
+    file: Path, capsys: pytest.CaptureFixture[str], target: str
+) -> None:
+    assert cli.main(["explain", "--config", str(file), "-", "-", target]) == 2
+    assert capsys.readouterr().out == ""

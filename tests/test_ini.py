@@ -11,10 +11,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from sockproxy import ini
+from sockproxy.policy.destination import parse
 from sockproxy.settings import (
     Access,
     Backend,
-    HostPort,
     Listener,
     Settings,
     TcpTarget,
@@ -91,7 +91,7 @@ def test_lists_stand_one_on_a_line() -> None:
     )
 
     assert ini.loads(text).settings.access["chat"] == Access(
-        allow=(HostPort(host="a.example", port=1), HostPort(host="2001:db8::1", port=2)),
+        allow=(parse("a.example:1"), parse("[2001:db8::1]:2")),
         origins=("https://app.example", "http://localhost:*"),
     )
 
@@ -161,8 +161,8 @@ def test_every_wrong_line_of_a_list_is_told() -> None:
         "6: [backend irc] origins: would let every page in; list the origins, such as "
         "https://app.example; 'null' is no origin; write https://host or https://host:port, "
         "no path",
-        "10: [access a] allow: '*:1': name each host and port, such as irc.example.org:6667; "
-        "port '0' outside 1..65535",
+        "10: [access a] allow: '*': name each host, or *.example.org for exactly one label; "
+        "'h:0': write HOST:PORT or HOST:FIRST-LAST, ports of 1..65535",
     ]
 
 
@@ -295,7 +295,7 @@ def test_a_percent_sign_means_nothing() -> None:
         ),
         (
             f"{SMALLEST}[access a]\norigins = https://app.example\nallow = *:6667\n",
-            "9: [access a] allow: '*:6667': name each host and port, such as irc.example.org:6667",
+            "9: [access a] allow: '*': name each host, or *.example.org for exactly one label",
         ),
         (
             f"{SMALLEST}[access a]\norigins = https://app.example\nallow =\n",

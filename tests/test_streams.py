@@ -7,7 +7,8 @@ from twisted.python.failure import Failure
 
 from sockproxy.codes import Code
 from sockproxy.core import events
-from tests.memory import INI, BackendTransport, Page, Server
+from tests.backends.test_opening import Names
+from tests.memory import INI, ORIGIN, BackendTransport, Page, Server
 
 
 def connected(server: Server, name: str = "irc") -> tuple[Page, int, BackendTransport]:
@@ -83,6 +84,64 @@ def test_a_denied_stream_ends_alone() -> None:
     ends = {event.stream: event.code for event in page.of(events.StreamClosed)}
     assert ends == {denied: Code.DENIED, odd: Code.BAD_TARGET}
     assert backend.value() == b"still here"
+
+
+CHOSEN = f"{INI}[access a]\norigins = {ORIGIN}\nallow = irc.example.org:6667\n"
+
+
+def ends(page: Page) -> dict[int, Code]:
+    page.exchange()
+    closed = [event for event in page.happened if isinstance(event, events.StreamClosed)]
+    return {event.stream: event.code for event in closed}
+
+
+def test_a_denied_host_and_one_without_address_take_the_same_time() -> None:
+    server = Server(CHOSEN, resolver=Names([]))
+    page = Page(server)
+    denied = page.core.open("redis.example.org", 6379)
+    unknown = page.core.open("irc.example.org", 6667)
+    page.connect()
+
+    server.reactor.advance(0.99)
+    assert ends(page) == {}
+    server.reactor.advance(0.01)
+    assert ends(page) == {denied: Code.DENIED, unknown: Code.DENIED}
+    texts = {e.text for e in page.happened if isinstance(e, events.StreamClosed)}
+    assert texts == {"not allowed or not reachable"}
+
+
+def test_a_denied_stream_that_its_page_leaves_is_forgotten() -> None:
+    server = Server(CHOSEN)
+    page = Page(server)
+    denied = page.core.open("redis.example.org", 6379)
+    page.connect()
+    before = len(server.reactor.getDelayedCalls())
+    page.core.reset(denied, Code.ABORTED)
+
+    assert ends(page) == {denied: Code.ABORTED}
+    assert page.live is not None
+    assert not page.live.streams.core.streams
+    assert len(server.reactor.getDelayedCalls()) == before - 1
+
+
+def test_a_session_that_ends_takes_its_denied_streams_along() -> None:
+    server = Server(CHOSEN)
+    page = Page(server)
+    page.core.open("redis.example.org", 6379)
+    page.connect()
+    server.hub.stop(Code.KILLED, "stop")
+
+    assert server.reactor.getDelayedCalls() == []
+
+
+def test_denied_streams_count_among_the_streams_of_a_session() -> None:
+    server = Server(f"{CHOSEN}[limits]\nstreams = 2\n")
+    page = Page(server)
+    for number in range(3):
+        page.core.open(f"h{number}.example.org", 80)
+    page.connect()
+
+    assert list(ends(page).values()) == [Code.QUOTA]
 
 
 def test_a_backend_that_resets_ends_its_stream_behind_its_last_bytes() -> None:

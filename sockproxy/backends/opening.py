@@ -13,17 +13,17 @@ from twisted.internet import error
 from twisted.internet.defer import CancelledError, Deferred, TimeoutError
 from twisted.internet.interfaces import IAddress, IHostnameResolver, IStreamClientEndpoint
 from twisted.internet.protocol import Factory, Protocol
+from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
 
 from sockproxy.backends import connector
 from sockproxy.codes import Code
-from sockproxy.policy.access import Allow
-from sockproxy.policy.networks import denied
+from sockproxy.policy.access import UNTOLD, Allow, out_of_bounds
 from sockproxy.policy.target import is_literal
 from sockproxy.settings import UnixTarget
 
 ADDRESSES_TRIED = 4
-UNTOLD = "not allowed or not reachable"
+REFUSAL_S = 1.0
 
 
 class OpenFailed(Exception):
@@ -57,9 +57,12 @@ class Wrapping(Factory):
 class Opening:
     """The only way to a backend."""
 
-    def __init__(self, reactor: Any, resolver: IHostnameResolver) -> None:
+    def __init__(
+        self, reactor: Any, resolver: IHostnameResolver, refusal_s: float = REFUSAL_S
+    ) -> None:
         self._reactor = reactor
         self._resolver = resolver
+        self._refusal_s = refusal_s
 
     def open(self, allow: Allow, backend: Backend) -> Deferred[None]:
         """Connect `backend` to what was allowed. Fails with `OpenFailed`.
@@ -77,7 +80,16 @@ class Opening:
             raise known from failure.value
 
         opening.addErrback(explain)
+        if not allow.detail:
+            opening.addErrback(self._no_sooner, self._reactor.seconds() + self._refusal_s)
         return opening
+
+    def _no_sooner(self, failure: Failure, until: float) -> Deferred[None]:
+        """Fail at a time that tells nothing about the reason."""
+        waiting: Deferred[None] = deferLater(
+            self._reactor, max(0.0, until - self._reactor.seconds())
+        )
+        return waiting.addBoth(lambda _: failure)
 
     async def _open(self, allow: Allow, backend: Backend) -> None:
         factory = Wrapping(backend)
@@ -103,7 +115,7 @@ class Opening:
             looking.addTimeout(allow.dns_timeout_s, self._reactor)
             found = await looking
         for address in found:
-            reason = denied(address, chosen_by_page=allow.chosen_by_page)
+            reason = out_of_bounds(allow, address)
             if reason is not None:
                 raise OpenFailed(Code.DENIED, reason)
         tried = found[:ADDRESSES_TRIED]

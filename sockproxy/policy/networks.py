@@ -7,7 +7,16 @@ inside an IPv6 one is taken out first.
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
+from ipaddress import (
+    IPv4Address,
+    IPv4Network,
+    IPv6Address,
+    IPv6Network,
+    ip_address,
+    ip_network,
+)
+
+Network = IPv4Network | IPv6Network
 
 SPECIAL = """
     0.0.0.0/8 10.0.0.0/8 100.64.0.0/10 127.0.0.0/8 169.254.0.0/16 172.16.0.0/12
@@ -34,13 +43,19 @@ def denied(address: str, *, chosen_by_page: bool) -> str | None:
     What the operator wrote reaches all but link-local, multicast and metadata addresses;
     what a page chose reaches no special network at all.
     """
-    parsed = ip_address(address)
-    inner = _unwrap(parsed)
     for network in _SPECIAL if chosen_by_page else _NEVER:
-        for candidate in (parsed, inner):
-            if candidate.version == network.version and candidate in network:
-                return f"{address} is in {network}"
+        if within(address, network):
+            return f"{address} is in {network}"
     return None
+
+
+def within(address: str, network: Network | None) -> bool:
+    """Return whether an address literal, or the IPv4 address inside it, is in a network."""
+    parsed = ip_address(address)
+    return network is not None and any(
+        candidate.version == network.version and candidate in network
+        for candidate in (parsed, _unwrap(parsed))
+    )
 
 
 def _unwrap(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:

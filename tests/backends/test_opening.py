@@ -33,6 +33,8 @@ from sockproxy.settings import Target, TcpTarget, Tls, UnixTarget
 from tests import loopback
 from tests.test_relay import PlainPage
 
+IRC = TcpTarget(host="irc.example.org", port=6667)
+
 
 def allow(target: Target, **changes: Any) -> Allow:
     options: dict[str, Any] = {
@@ -77,13 +79,17 @@ class Names:
     ) -> IHostResolution:
         self.asked.append(hostName)
         self.looking = Looking(hostName)
+        self._receiver = resolutionReceiver
         resolutionReceiver.resolutionBegan(self.looking)
         if self.answers is not None:
-            for answer in self.answers:
-                kind = IPv6Address if ":" in answer else IPv4Address
-                resolutionReceiver.addressResolved(kind("TCP", answer, 0))
-            resolutionReceiver.resolutionComplete()
+            self.answer(self.answers)
         return self.looking
+
+    def answer(self, answers: Sequence[str]) -> None:
+        for answer in answers:
+            kind = IPv6Address if ":" in answer else IPv4Address
+            self._receiver.addressResolved(kind("TCP", answer, 0))
+        self._receiver.resolutionComplete()
 
 
 def opened(names: Names, permission: Allow) -> tuple[Any, PlainPage, Relay]:
@@ -183,16 +189,31 @@ def test_a_page_that_leaves_cancels_the_look_up() -> None:
     assert not reactor.getDelayedCalls()
 
 
-def test_where_no_detail_is_told_every_failure_looks_the_same() -> None:
-    texts = set()
-    for answers in ([], ["127.0.0.1"]):
-        permission = allow(
-            TcpTarget(host="irc.example.org", port=6667), chosen_by_page=True, detail=False
-        )
-        _, page, _ = opened(Names(answers), permission)
-        texts.add(tuple(page.told))
+@pytest.mark.parametrize("after_s", [0.0, 0.5, 3.0])
+@pytest.mark.parametrize("answers", [[], ["127.0.0.1"], ["9.9.9.9"]])
+def test_where_no_detail_is_told_every_failure_looks_the_same_and_takes_the_same_time(
+    answers: list[str], after_s: float
+) -> None:
+    names = Names(None)
+    reactor, page, _ = opened(names, allow(IRC, chosen_by_page=True, detail=False))
+    reactor.advance(after_s)
+    names.answer(answers)
+    for client in reactor.tcpClients:
+        client[2].clientConnectionFailed(None, Failure(ConnectionRefusedError()))
 
-    assert texts == {(Code.DENIED,)}
+    reactor.advance(max(0.0, 0.99 - after_s))
+    assert page.told == ([Code.DENIED] if after_s > 1 else [])
+    reactor.advance(0.01)
+    assert page.told == [Code.DENIED]
+    assert not reactor.getDelayedCalls()
+
+
+def test_a_page_that_leaves_meanwhile_leaves_nothing_behind() -> None:
+    reactor, page, relay = opened(Names([]), allow(IRC, chosen_by_page=True, detail=False))
+    relay.reset(Code.ABORTED, "gone")
+
+    assert page.told == [Code.ABORTED]
+    assert not reactor.getDelayedCalls()
 
 
 @dataclass

@@ -8,7 +8,8 @@ import pytest
 
 from sockproxy import ini
 from sockproxy.codes import Code
-from sockproxy.policy.access import Allow, Asker, Deny, Policy
+from sockproxy.policy.access import UNTOLD, Allow, Asker, Deny, Policy, Rule, out_of_bounds
+from sockproxy.policy.destination import parse
 from sockproxy.policy.target import HostTarget, NamedTarget
 from sockproxy.settings import TcpTarget, UnixTarget
 
@@ -69,7 +70,7 @@ def test_a_named_backend_is_allowed_with_its_options() -> None:
     assert asked(APP, IRC) == Allow(
         name="irc",
         target=TcpTarget(host="irc.example.org", port=6667),
-        rule="[backend irc]",
+        rule=Rule("backend irc", "origins", APP),
         chosen_by_page=False,
         connect_timeout_s=3.0,
         dns_timeout_s=2.0,
@@ -103,31 +104,120 @@ def test_the_exact_address_of_a_backend_is_that_backend() -> None:
     ids=str,
 )
 def test_an_address_near_an_allowed_one_is_denied_without_detail(target: HostTarget) -> None:
-    assert asked(APP, target) == Deny(Code.DENIED, "not allowed or not reachable")
+    answer = asked(APP, target)
+
+    assert (answer.code, answer.reason, answer.hidden) == (Code.DENIED, UNTOLD, True)
+    assert answer.why == f"no [access] allows {target.host}:{target.port}"
+    assert answer.rule is None
 
 
 def test_an_access_rule_allows_its_exact_host_and_port() -> None:
     assert asked(APP, CHAT) == Allow(
         name="chat.example.org:6667",
         target=TcpTarget(host="chat.example.org", port=6667),
-        rule="[access first]",
+        rule=Rule("access first", "allow", "chat.example.org:6667"),
         chosen_by_page=True,
         connect_timeout_s=4.0,
         dns_timeout_s=1.0,
         reveal_address=True,
         detail=False,
+        spelled=(parse("10.0.0.1:80"),),
     )
 
 
 def test_the_access_rule_that_serves_the_page_counts() -> None:
     answer = asked(OTHER, CHAT)
 
-    assert answer.rule == "[access second]"
+    assert str(answer.rule) == "[access second] allow = chat.example.org:6667"
     assert answer.detail
 
 
 def test_an_address_that_a_rule_spells_out_is_the_operators_choice() -> None:
-    assert not asked(APP, HostTarget("10.0.0.1", 80)).chosen_by_page
+    answer = asked(APP, HostTarget("10.0.0.1", 80))
+
+    assert out_of_bounds(answer, "10.0.0.1") is None
+    assert out_of_bounds(answer, "10.0.0.2") == "10.0.0.2 is in 10.0.0.0/8"
+
+
+WIDE = f"""{NOTHING}
+[access wide]
+origins = {APP}
+allow =
+    *.example.org:1-65535
+    10.0.0.0/8:5432
+    100.64.0.0/10:80
+    8.8.0.0/16:80
+deny =
+    secret.example.org
+    10.1.0.0/16
+    [2606:4700::/32]:443
+forced_ports = 22
+detail = yes
+"""
+
+
+@pytest.mark.parametrize(
+    ("host", "port", "rule"),
+    [
+        ("a.example.org", 80, "allow = *.example.org:1-65535"),
+        ("a.example.org", 22, "allow = *.example.org:1-65535"),
+        ("10.2.3.4", 5432, "allow = 10.0.0.0/8:5432"),
+        ("8.8.8.8", 80, "allow = 8.8.0.0/16:80"),
+        ("a.b.example.org", 80, None),
+        ("example.org", 80, None),
+        ("10.2.3.4", 5433, None),
+        ("secret.example.org", 443, "deny = secret.example.org"),
+        ("10.1.2.3", 5432, "deny = 10.1.0.0/16"),
+        ("a.example.org", 25, "forced_ports"),
+        ("100.100.100.200", 80, "allow = 100.64.0.0/10:80"),
+    ],
+)
+def test_hosts_are_listed_by_pattern_network_and_port(
+    host: str, port: int, rule: str | None
+) -> None:
+    answer = asked(APP, HostTarget(host, port), Policy(ini.loads(WIDE).settings))
+
+    known = rule is not None and rule.startswith("allow") and host != "100.100.100.200"
+    assert isinstance(answer, Allow if known else Deny)
+    assert (answer.rule and str(answer.rule)) == (rule and f"[access wide] {rule}")
+
+
+def test_what_a_name_resolves_to_is_looked_at_by_the_same_rules() -> None:
+    policy = Policy(ini.loads(WIDE).settings)
+    answer = asked(APP, HostTarget("db.example.org", 5432), policy)
+
+    assert out_of_bounds(answer, "10.2.3.4") is None
+    assert out_of_bounds(answer, "10.1.2.3") == "10.1.2.3 is in deny = 10.1.0.0/16"
+    assert out_of_bounds(answer, "::ffff:10.1.2.3") == "::ffff:10.1.2.3 is in deny = 10.1.0.0/16"
+    assert out_of_bounds(answer, "192.168.1.1") == "192.168.1.1 is in 192.168.0.0/16"
+    assert out_of_bounds(answer, "2606:4700::1") is None
+    other = asked(APP, HostTarget("db.example.org", 443), policy)
+    assert out_of_bounds(other, "2606:4700::1") is not None
+    assert out_of_bounds(other, "10.2.3.4") == "10.2.3.4 is in 10.0.0.0/8"
+
+
+def test_the_reason_is_told_where_the_section_says_so() -> None:
+    told = asked(APP, HostTarget("secret.example.org", 443), Policy(ini.loads(WIDE).settings))
+    untold = asked(
+        APP,
+        HostTarget("secret.example.org", 443),
+        Policy(ini.loads(WIDE.replace("detail = yes", "")).settings),
+    )
+
+    assert (told.reason, told.hidden) == ("secret.example.org:443 is named by deny", False)
+    assert (untold.reason, untold.hidden) == (UNTOLD, True)
+    assert untold.why == told.why
+
+
+def test_a_foreign_page_never_learns_what_is_listed() -> None:
+    answer = asked(EVIL, HostTarget("a.example.org", 80), Policy(ini.loads(WIDE).settings))
+
+    assert (answer.reason, answer.hidden) == (UNTOLD, True)
+    assert str(answer.rule) == "[access wide] origins"
+
+
+def test_a_unix_socket_has_no_address_to_look_at() -> None:
+    assert out_of_bounds(asked(OTHER, LOCAL), "192.0.2.1") is None
 
 
 @pytest.mark.parametrize("origin", [EVIL, "null", "", None])
@@ -151,7 +241,9 @@ def test_clients_without_an_origin_are_served_where_a_section_says_so() -> None:
 
 
 def test_a_backend_that_is_not_there_is_denied_by_name() -> None:
-    assert asked(APP, NamedTarget("ircd")) == Deny(Code.DENIED, "no backend ircd")
+    answer = asked(APP, NamedTarget("ircd"))
+
+    assert (answer.code, answer.reason, answer.hidden) == (Code.DENIED, "no backend ircd", False)
 
 
 @pytest.mark.parametrize(
@@ -206,10 +298,6 @@ def test_backends_at_one_address_each_serve_their_own_pages() -> None:
         for origin in "abcd"
     }
 
-    assert [getattr(answer, "rule", None) for answer in rules.values()] == [
-        "[backend a]",
-        "[backend b]",
-        "[access c]",
-        None,
-    ]
-    assert rules["d"] == Deny(Code.DENIED, "not allowed or not reachable")
+    sections = [answer.rule.section for answer in rules.values() if isinstance(answer, Allow)]
+    assert sections == ["backend a", "backend b", "access c"]
+    assert isinstance(rules["d"], Deny)
