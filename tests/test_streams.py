@@ -89,7 +89,7 @@ def test_a_denied_stream_ends_alone() -> None:
 CHOSEN = f"{INI}[access a]\norigins = {ORIGIN}\nallow = irc.example.org:6667\n"
 
 
-def ends(page: Page) -> dict[int, Code]:
+def ends(page: Page) -> dict[int, int]:
     page.exchange()
     closed = [event for event in page.happened if isinstance(event, events.StreamClosed)]
     return {event.stream: event.code for event in closed}
