@@ -1,0 +1,144 @@
+"""Is an Origin judged alike on every way in?"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sockproxy.codes import Code
+from sockproxy.core import frames
+from tests.integration import processes
+from tests.loopback import masked
+
+DATA: dict[str, Any] = json.loads(
+    (Path(__file__).parents[1] / "data" / "origins.json").read_text(encoding="utf-8")
+)
+INI = """
+[backend exact]
+target = tcp:127.0.0.1:6667
+origins =
+    https://app.example
+    https://app.example:8443
+
+[backend wild]
+target = tcp:127.0.0.1:6667
+origins = https://*.good.example
+"""
+REFUSED = frames.encode(frames.Refuse(Code.ORIGIN, 0, ""))[:1]
+PATIENCE_S = 5.0
+
+
+def hello() -> bytes:
+    """Return what creates a session of its own."""
+    new = frames.Hello(1, frames.FLAG_CREATE, 1, 0, 0, os.urandom(16), os.urandom(32))
+    return frames.encode(new)
+
+
+def request(first: str, *lines: bytes, body: bytes = b"") -> bytes:
+    head = [first.encode() + b" HTTP/1.1", b"Host: gw.example", *lines]
+    return b"\r\n".join([*head, b"", b""]) + body
+
+
+def upgrade(path: str, *origins: bytes) -> bytes:
+    lines = (
+        b"Upgrade: websocket",
+        b"Connection: Upgrade",
+        b"Sec-WebSocket-Version: 13",
+        b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+        b"Sec-WebSocket-Protocol: sockproxy.v1",
+    )
+    return request(f"GET {path}", *lines, *origins)
+
+
+def post(path: str, *origins: bytes) -> bytes:
+    body = hello()
+    length = b"Content-Length: %d" % len(body)
+    return request(f"POST {path}", length, b"Connection: close", *origins, body=body)
+
+
+def said(port: int, raw: bytes, enough: Callable[[bytes], bool]) -> bytes:
+    """Return what comes until it is enough, or the connection ends."""
+    found = b""
+    with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_S) as connection:
+        connection.sendall(raw)
+        while not enough(found) and (part := connection.recv(65_536)):
+            found += part
+    return found
+
+
+def status(answer: bytes) -> int:
+    match = re.match(rb"HTTP/1\.1 ([0-9]{3}) ", answer)
+    assert match is not None, answer
+    return int(match[1])
+
+
+def by_raw(port: int, *origins: bytes) -> bool:
+    answer = said(port, upgrade("/raw/exact", *origins), lambda found: b"\r\n\r\n" in found)
+    return status(answer) == 101
+
+
+def by_post(path: str) -> Callable[..., bool]:
+    def let_in(port: int, *origins: bytes) -> bool:
+        """A page without a session is told that it has none; a foreign one is refused before."""
+        answer = said(port, post(path, *origins), lambda found: b"\r\n\r\n" in found)
+        return status(answer) == 200
+
+    return let_in
+
+
+def by_websocket(port: int, *origins: bytes) -> bool:
+    """The handshake is no answer: a page could not read it. The first frame is."""
+    raw = upgrade("/sp/_/ws", *origins) + masked(2, hello())
+    answer = said(port, raw, lambda found: len(found.partition(b"\r\n\r\n")[2]) > 2)
+    if status(answer) != 101:
+        return False
+    return answer.partition(b"\r\n\r\n")[2][2:3] != REFUSED
+
+
+WAYS: dict[str, Callable[..., bool]] = {
+    "raw": by_raw,
+    "up": by_post("/sp/_/up"),
+    "down": by_post("/sp/_/down"),
+    "websocket": by_websocket,
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_an_origin_is_judged_alike_on_every_way_in(tmp_path: Path, way: str) -> None:
+    let_in = WAYS[way]
+    listed = b"Origin: " + DATA["allowed"][0].encode()
+    foreign = b"Origin: https://evil.example"
+    with processes.service(tmp_path, INI) as server:
+        port = server.port
+        allowed = [o for o in DATA["allowed"] if let_in(port, f"Origin: {o}".encode())]
+        refused = [o for o in DATA["refused"] if not let_in(port, f"Origin: {o}".encode())]
+        odd = (
+            (),
+            (listed, listed),
+            (listed, foreign),
+            (foreign, listed),
+            (b"X-A: v\x85" + listed,),
+            ("X-A: v\u0085".encode() + listed,),
+        )
+        assert [lines for lines in odd if let_in(port, *lines)] == []
+
+    assert allowed == DATA["allowed"]
+    assert refused == DATA["refused"]
+
+
+def test_a_wildcard_is_judged_alike_too(tmp_path: Path) -> None:
+    wildcard = DATA["wildcard"]
+    with processes.service(tmp_path, INI) as server:
+        for way in ("up", "down", "websocket"):
+            let_in = WAYS[way]
+            for origin in wildcard["pass"]:
+                assert let_in(server.port, f"Origin: {origin}".encode()), (way, origin)
+            for origin in wildcard["refuse"]:
+                assert not let_in(server.port, f"Origin: {origin}".encode()), (way, origin)
