@@ -12,8 +12,10 @@ from collections.abc import Callable
 from io import BytesIO
 from typing import Any
 
-from twisted.internet.interfaces import IDelayedCall
+from twisted.internet.address import IPv4Address, IPv6Address
+from twisted.internet.interfaces import IAddress, IDelayedCall
 from twisted.internet.protocol import connectionDone
+from twisted.logger import Logger
 from twisted.protocols.policies import ProtocolWrapper
 from twisted.python.failure import Failure
 from twisted.web import http, server
@@ -29,7 +31,8 @@ from sockproxy.head import (
     judge,
 )
 from sockproxy.kernel import unsent_bytes
-from sockproxy.policy import host
+from sockproxy.policy import forwarded, host
+from sockproxy.settings import Service
 
 HEAD_S = 10.0
 BODY_S = 20.0
@@ -45,18 +48,51 @@ _REASONS = {421: "Misdirected Request", 431: "Request Header Fields Too Large"}
 class Front(server.Site):
     """A site of strict requests whose bodies are short, and kept in memory.
 
-    `hosts`: the names under which it may be asked for, none for any.
+    `options` say under which names it may be asked for, and which proxies are believed.
     """
 
+    doubts = Logger()
+
     def __init__(
-        self, resource: Resource, body_max_bytes: int, hosts: tuple[str, ...], reactor: Any
+        self, resource: Resource, body_max_bytes: int, options: Service, reactor: Any
     ) -> None:
         super().__init__(
             resource, Request, timeout=None, reactor=reactor, parsePOSTFormSubmission=False
         )
         self.protocol = Channel  # type: ignore[assignment]  # no choice of protocols: HTTP/1.1
         self.body_max_bytes = body_max_bytes
-        self.hosts = hosts
+        self.options = options
+        self._has_warned = False
+
+    def client(self, peer: IAddress, head: Head) -> IAddress:
+        """Return who is behind a peer. Raises `BadHead` where a trusted proxy says nonsense."""
+        options = self.options
+        if options.client_header == "Forwarded":
+            entries = forwarded.forwarded(head.forwarded)
+        else:
+            entries = forwarded.x_forwarded_for(head.x_forwarded_for)
+        nearest = getattr(peer, "host", forwarded.UNIX)
+        try:
+            found = forwarded.client(nearest, options.trusted_proxies, entries)
+        except forwarded.BadForwarded as error:
+            raise BadHead(http.BAD_REQUEST, f"{options.client_header}: {error}") from None
+        if found != nearest:
+            kind = IPv6Address if ":" in found else IPv4Address
+            return kind("TCP", found, 0)
+        if entries and not options.trusted_proxies:
+            self._warn(nearest)
+        return peer
+
+    def _warn(self, peer: str) -> None:
+        """Say once that limits count a proxy's clients as one."""
+        if not self._has_warned:
+            self._has_warned = True
+            self.doubts.warn(
+                "{header} from {peer} is not believed: if that is your proxy, write"
+                " trusted_proxies = {peer} into [sockproxy]",
+                header=self.options.client_header,
+                peer=peer,
+            )
 
     def acceptableProtocols(self) -> list[bytes]:
         """Return what TLS may agree on: no HTTP/2, which nobody here judges."""
@@ -90,6 +126,7 @@ class Channel(http.HTTPChannel):
         self._is_feeding = False
         self._is_over = False
         self._late: IDelayedCall | None = None
+        self._client: IAddress | None = None
 
     # What comes.
 
@@ -107,6 +144,10 @@ class Channel(http.HTTPChannel):
         self._feed()
         if len(self._waiting) > EARLY_MAX_BYTES and not self._is_over:
             self._networkProducer.pauseProducing()
+
+    def getPeer(self) -> IAddress:
+        """Return who sends the request: the client, where trusted proxies stand between."""
+        return self._client or self.transport.getPeer()
 
     def clearLineBuffer(self) -> bytes:
         """Return what came behind an upgrade."""
@@ -174,9 +215,10 @@ class Channel(http.HTTPChannel):
             hopeless(raw)
             return None
         head = judge(raw, self.site.body_max_bytes)
-        if not host.allowed(head.host, self.site.hosts):
+        if not host.allowed(head.host, self.site.options.hosts):
             text = f"Host {head.host} is not served here; [sockproxy] hosts lists what is"
             raise BadHead(MISDIRECTED, text)
+        self._client = self.site.client(self.transport.getPeer(), head)
         self._waiting = rest
         return head
 

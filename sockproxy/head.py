@@ -38,6 +38,8 @@ READ = frozenset(
 ONCE = frozenset(
     b"content-length host origin sec-websocket-key sec-websocket-version transfer-encoding".split()
 )
+# What proxies say of the client, line by line.
+TOLD = (b"forwarded", b"x-forwarded-for")
 BODILESS = frozenset((b"GET", b"HEAD", b"OPTIONS"))
 
 _BARE_LF = re.compile(rb"(?<!\r)\n")
@@ -68,6 +70,8 @@ class Head:
     raw: bytes
     host: str
     body_bytes: int
+    forwarded: tuple[str, ...] = ()
+    x_forwarded_for: tuple[str, ...] = ()
 
 
 def hopeless(raw: bytes) -> None:
@@ -86,19 +90,23 @@ def judge(raw: bytes, body_max_bytes: int) -> Head:
         raise BadHead(FIELDS_TOO_LARGE, f"{len(lines)} headers, above {HEADERS_MAX}")
     kept = [line]
     read: dict[bytes, bytes] = {}
+    told: dict[bytes, tuple[str, ...]] = {}
     for field in lines:
         name, value = _field(field)
         if name in ONCE and name in read:
             raise BadHead(BAD_REQUEST, f"{name.decode()} stands twice")
         if name in READ:
             read[name] = value
+        if name in TOLD:
+            told[name] = (*told.get(name, ()), value.decode())
         if _PRINTABLE.fullmatch(value):
             kept.append(field)
     host = _host(read.get(b"host"))
     body_bytes = _body_bytes(read, version, body_max_bytes)
     if body_bytes and method in BODILESS:
         raise BadHead(BAD_REQUEST, f"{method.decode()} with a body of {body_bytes} bytes")
-    return Head(b"\r\n".join(kept) + END, host, body_bytes)
+    raw = b"\r\n".join(kept) + END
+    return Head(raw, host, body_bytes, *(told.get(name, ()) for name in TOLD))
 
 
 def _request_line(line: bytes) -> tuple[bytes, bytes]:

@@ -53,7 +53,7 @@ def make_service(
     HubService(hub).setServiceParent(tree)
     root = site.root(settings, hub, SocketFactory(reactor), tools)
     body_max_bytes = settings.limits.max_post + HELLO_MAX_BYTES
-    factory = Front(root, body_max_bytes, settings.sockproxy.hosts, reactor)
+    factory = Front(root, body_max_bytes, settings.sockproxy, reactor)
     for name, listener in settings.listeners.items():
         listening = strports.service(listener.endpoint, factory, reactor)
         listening.setName(f"listen {name}")

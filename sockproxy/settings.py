@@ -88,6 +88,14 @@ class Service(Model):
     hosts: tuple[str, ...] = Field(
         default=(), description="names that Host may have, one per line; none: any"
     )
+    trusted_proxies: tuple[IPv4Network | IPv6Network | Literal["unix"], ...] = Field(
+        default=(),
+        description="addresses and networks of proxies that say who the client is, one per line;"
+        " unix for all that come by a UNIX socket",
+    )
+    client_header: Literal["X-Forwarded-For", "Forwarded"] = Field(
+        default="X-Forwarded-For", description="the one header in which they say so"
+    )
 
 
 class Listener(Model):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from ipaddress import ip_network
 from typing import Any
 
 from OpenSSL import SSL, crypto
@@ -13,7 +14,7 @@ from twisted.internet.endpoints import serverFromString
 from twisted.internet.testing import MemoryReactor
 
 from sockproxy.endpoint import MAX_PORT, parse_target
-from sockproxy.policy import destination, host, origin
+from sockproxy.policy import destination, host, networks, origin
 from sockproxy.settings import Bytes, Seconds
 
 _UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
@@ -74,6 +75,15 @@ def _host(rule: str) -> str:
     return rule
 
 
+def _proxy(text: str) -> networks.Network | str:
+    if text == "unix":
+        return text
+    try:
+        return ip_network(text)
+    except ValueError as error:
+        raise ValueError(f"{text!r} is neither a network nor unix: {error}") from None
+
+
 def _port(text: str) -> int:
     if not text.isdecimal() or not 0 < int(text[:6]) <= MAX_PORT:
         raise ValueError(f"port {text[:20]!r} outside 1..{MAX_PORT}")
@@ -99,7 +109,7 @@ def written(field: FieldInfo, value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, tuple):
-        return "\n    ".join(value)
+        return "\n    ".join(map(str, value))
     if any(isinstance(mark, Seconds) for mark in field.metadata):
         return f"{value:g}s"
     if any(isinstance(mark, Bytes) for mark in field.metadata):
@@ -110,6 +120,7 @@ def written(field: FieldInfo, value: Any) -> str:
 
 _SPECIAL: dict[str, Callable[[str], Any]] = {
     "origins": lambda text: _each(text, _origin),
+    "trusted_proxies": lambda text: _each(text, _proxy),
     "hosts": lambda text: _each(text, _host),
     "allow": lambda text: _each(text, destination.parse),
     "deny": lambda text: _each(text, lambda rule: destination.parse(rule, any_port=True)),

@@ -5,10 +5,12 @@ from __future__ import annotations
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from ipaddress import ip_network
 from typing import Any
 
 import pytest
 import pytest_twisted
+from twisted.internet.address import IPv4Address, UNIXAddress
 from twisted.internet.error import ConnectionDone
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
@@ -19,6 +21,7 @@ from twisted.web.resource import Resource
 from zope.interface import implementer
 
 from sockproxy.door import Front
+from sockproxy.settings import Service
 from tests import loopback
 
 LIMIT = 100_001
@@ -34,11 +37,13 @@ class Told(Resource):
         super().__init__()
         self.bodies: list[bytes] = []
         self.args: list[dict[bytes, list[bytes]]] = []
+        self.clients: list[Any] = []
 
     def render_POST(self, request: Request) -> bytes:
         assert request.content is not None
         self.bodies.append(request.content.read())
         self.args.append(request.args)
+        self.clients.append(request.getClientAddress())
         return b"%d bytes\n" % len(self.bodies[-1])
 
     def render_GET(self, request: Request) -> bytes:
@@ -71,7 +76,7 @@ class Door:
 @asynccontextmanager
 async def door() -> AsyncIterator[Door]:
     told = Told()
-    front = Front(told, LIMIT, (), loopback.reactor)
+    front = Front(told, LIMIT, Service(), loopback.reactor)
     port = loopback.reactor.listenTCP(0, front, interface="127.0.0.1")
     try:
         async with loopback.wire(port.getHost().port) as wire:
@@ -243,11 +248,11 @@ class HalfClosed(StringTransport):
 class Held:
     """A channel in memory, with a clock."""
 
-    def __init__(self, hosts: tuple[str, ...] = ()) -> None:
+    def __init__(self, peer: Any = None, **options: Any) -> None:
         self.clock = Clock()
         self.told = Told()
-        self.transport = HalfClosed()
-        front = Front(self.told, LIMIT, hosts, self.clock)
+        self.transport = HalfClosed(peerAddress=peer)
+        front = Front(self.told, LIMIT, Service(**options), self.clock)
         self.channel: Any = front.buildProtocol(self.transport.getPeer())
         self.channel.makeConnection(self.transport)
 
@@ -340,7 +345,7 @@ def test_a_connection_that_ends_with_its_answer_does_end(said: bytes) -> None:
 
 
 def test_a_host_that_is_not_listed_is_misdirected() -> None:
-    held = Held(("gw.example",))
+    held = Held(hosts=("gw.example",))
     held.channel.dataReceived(POST.replace(b"gw.", b"evil.") + length(0) + b"\r\n")
 
     assert held.answers() == [421]
@@ -362,3 +367,71 @@ def test_one_empty_line_before_a_request_is_forgiven() -> None:
 
 def test_no_http_2_is_agreed_on() -> None:
     assert Held().channel.site.acceptableProtocols() == [b"http/1.1"]
+
+
+NEAR = IPv4Address("TCP", "10.0.0.1", 50_000)
+PROXIES = (ip_network("10.0.0.0/8"),)
+
+
+def said_by(peer: Any, line: bytes, **options: Any) -> Held:
+    held = Held(peer, **options)
+    held.channel.dataReceived(POST + line + b"\r\n" + length(0) + b"\r\n")
+    held.ends()
+    return held
+
+
+@pytest.mark.parametrize(
+    ("header", "line", "client"),
+    [
+        ("X-Forwarded-For", b"X-Forwarded-For: 1.2.3.4, 198.51.100.1", "198.51.100.1"),
+        ("X-Forwarded-For", b"Forwarded: for=198.51.100.1", "10.0.0.1"),
+        ("Forwarded", b'Forwarded: for=1.2.3.4, for="[2001:db8::7]:80"', "2001:db8::7"),
+        ("Forwarded", b"X-Forwarded-For: 198.51.100.1", "10.0.0.1"),
+    ],
+)
+def test_a_trusted_proxy_says_who_the_client_is(header: str, line: bytes, client: str) -> None:
+    held = said_by(NEAR, line, trusted_proxies=PROXIES, client_header=header)
+
+    assert [address.host for address in held.told.clients] == [client]
+
+
+def test_a_trusted_proxy_that_says_nonsense_is_refused() -> None:
+    held = said_by(NEAR, b"X-Forwarded-For: unknown", trusted_proxies=PROXIES)
+
+    assert held.answers() == [400]
+    assert b"X-Forwarded-For: 'unknown' is no address of a client" in held.transport.value()
+
+
+def test_each_request_of_a_proxy_has_its_own_client() -> None:
+    held = Held(NEAR, trusted_proxies=PROXIES)
+    for client in (b"198.51.100.1", b"198.51.100.2"):
+        held.channel.dataReceived(
+            POST + b"X-Forwarded-For: " + client + b"\r\n" + length(0) + b"\r\n"
+        )
+    held.channel.dataReceived(POST + length(0) + b"\r\n")
+
+    found = [address.host for address in held.told.clients]
+    assert found == ["198.51.100.1", "198.51.100.2", "10.0.0.1"]
+    held.ends()
+
+
+def test_whom_nobody_trusts_is_warned_of_once(lines: list[str]) -> None:
+    held = Held(NEAR)
+    for _ in range(3):
+        held.channel.dataReceived(POST + b"X-Forwarded-For: 1.2.3.4\r\n" + length(0) + b"\r\n")
+
+    assert {address.host for address in held.told.clients} == {"10.0.0.1"}
+    assert [line for line in lines if "trusted_proxies" in line] == [
+        "X-Forwarded-For from 10.0.0.1 is not believed: if that is your proxy, write"
+        " trusted_proxies = 10.0.0.1 into [sockproxy]"
+    ]
+    held.ends()
+
+
+def test_a_unix_socket_is_trusted_where_it_is_said_so() -> None:
+    line = b"X-Forwarded-For: 198.51.100.1"
+
+    (believed,) = said_by(UNIXAddress("/run/gw"), line, trusted_proxies=("unix",)).told.clients
+    (other,) = said_by(UNIXAddress("/run/gw"), line, trusted_proxies=PROXIES).told.clients
+    assert believed.host == "198.51.100.1"
+    assert other == UNIXAddress("/run/gw")

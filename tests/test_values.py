@@ -49,6 +49,19 @@ def test_every_text_of_an_option_has_a_meaning_or_a_complaint(text: str) -> None
                 convert(model, key, text)
 
 
+@pytest.mark.parametrize("text", ["10.0.0.1/8", "proxy.example", "UNIX", "10.0.0.0/33"])
+def test_a_trusted_proxy_is_an_address_a_network_or_unix(text: str) -> None:
+    with pytest.raises(ValueError, match="is neither a network nor unix"):
+        convert(Service, "trusted_proxies", text)
+
+
+@pytest.mark.parametrize("text", ["0", "65536", "x", "-1", "22 x"])
+def test_a_forced_port_is_a_port(text: str) -> None:
+    assert convert(Access, "forced_ports", "22 25\n6379") == (22, 25, 6379)
+    with pytest.raises(ValueError, match=r"outside 1..65535"):
+        convert(Access, "forced_ports", text)
+
+
 def test_hosts_stand_one_on_a_line() -> None:
     assert convert(Service, "hosts", "gw.example\n*.gw.example") == ("gw.example", "*.gw.example")
     with pytest.raises(ValueError, match="is no host name"):
@@ -64,6 +77,7 @@ def test_hosts_stand_one_on_a_line() -> None:
         (Limits, "opens_per_s", "2.5"),
         (Service, "playground", "yes"),
         (Service, "hosts", "a.example\n    b.example"),
+        (Service, "trusted_proxies", "10.0.0.0/8\n    2001:db8::/32\n    unix"),
     ],
 )
 def test_what_is_written_means_the_same(model: type[BaseModel], key: str, text: str) -> None:

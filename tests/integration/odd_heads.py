@@ -86,6 +86,16 @@ def lengths() -> Iterator[Probe]:
         yield odd(f"CL {value!r}", post(b"Content-Length: " + value, body=b"abcde"))
     yield odd("CL of 10^12", post(b"Content-Length: 1000000000000"), 413)
     yield odd("CL of 500 digits", post(b"Content-Length: " + b"9" * 500), 413)
+    yield odd("chunks", post(*CHUNKED, body=chunk), 411)
+    yield odd("chunks in capitals", post(b"TRANSFER-ENCODING: CHUNKED", body=chunk), 411)
+    yield odd("a body of a GET", get(b"Content-Length: 5") + b"abcde")
+    yield odd("a body of an upgrade", upgrade(b"Content-Length: %d" % len(INNER)) + INNER)
+    yield odd("no body for a length", get(b"Content-Length: 0"), 200)
+
+
+def codings() -> Iterator[Probe]:
+    chunk = b"0\r\n\r\n" + INNER
+    length = b"Content-Length: %d" % len(chunk)
     codings = (b"identity", b"gzip, chunked", b"chunked, identity", b"chunked;a=b", b"xchunked")
     for value in (
         *codings,
@@ -104,11 +114,6 @@ def lengths() -> Iterator[Probe]:
     yield odd("TE folded", post(b"Transfer-Encoding:", b" chunked", length, body=chunk))
     old = post(*CHUNKED, body=chunk).replace(b"HTTP/1.1", b"HTTP/1.0", 1)
     yield odd("TE to HTTP/1.0", old)
-    yield odd("chunks", post(*CHUNKED, body=chunk), 411)
-    yield odd("chunks in capitals", post(b"TRANSFER-ENCODING: CHUNKED", body=chunk), 411)
-    yield odd("a body of a GET", get(b"Content-Length: 5") + b"abcde")
-    yield odd("a body of an upgrade", upgrade(b"Content-Length: %d" % len(INNER)) + INNER)
-    yield odd("no body for a length", get(b"Content-Length: 0"), 200)
 
 
 CHUNKED = (b"Transfer-Encoding: chunked",)
@@ -220,4 +225,4 @@ def bytes_of_headers() -> Iterator[Probe]:
 
 
 def all_probes() -> list[Probe]:
-    return [*hosts(), *lengths(), *fields(), *first_lines(), *upgrades()]
+    return [*hosts(), *lengths(), *codings(), *fields(), *first_lines(), *upgrades()]

@@ -18,6 +18,7 @@ from tests.integration.odd_heads import (
     Probe,
     all_probes,
     bytes_of_headers,
+    codings,
     get,
     lengths,
     upgrade,
@@ -105,7 +106,7 @@ def haproxy(folder: Path, server: processes.Server) -> AbstractContextManager[pr
 def test_nothing_is_smuggled_past_a_proxy(tmp_path: Path, box: Box) -> None:
     """A proxy answers some by itself, and mends others; none of them becomes two."""
     with service(tmp_path) as server, box(tmp_path, server) as way:
-        for probe in [*lengths(), *upgrades()]:
+        for probe in [*lengths(), *codings(), *upgrades()]:
             statuses = answers(way.port, probe.raw)
             assert len(statuses) <= 1, probe.name
             assert statuses != [101] or "Origin" not in probe.name, probe.name
