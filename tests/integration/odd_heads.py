@@ -137,41 +137,43 @@ def fields() -> Iterator[Probe]:
     yield odd("a tab", get(b"X-A: b\tc"), 200)
 
 
+FIRST_LINES = {
+    b"GET": 400,
+    b"GET /sockproxy.js": 400,
+    b"GET  /sockproxy.js HTTP/1.1": 400,
+    b"GET\t/sockproxy.js HTTP/1.1": 400,
+    b"GET /sockproxy.js\tHTTP/1.1": 400,
+    b" GET /sockproxy.js HTTP/1.1": 400,
+    b"GET /sockproxy.js HTTP/1.1 ": 400,
+    b"GET /sockproxy.js HTTP/1.1 HTTP/1.1": 400,
+    b"GET /sockproxy.js http/1.1": 400,
+    b"GET /sockproxy.js HTTP/01.1": 400,
+    b"GET /sockproxy.js HTTP/1.": 400,
+    b"GET /sockproxy.js HTTP/0.9": 505,
+    b"GET /sockproxy.js HTTP/1.2": 505,
+    b"GET /sockproxy.js HTTP/3.0": 505,
+    b"PRI * HTTP/2.0": 505,
+    b"get /sockproxy.js HTTP/1.1": 400,
+    b"G\x00T /sockproxy.js HTTP/1.1": 400,
+    b"G\xc3\x89T /sockproxy.js HTTP/1.1": 400,
+    b"GET /\x00 HTTP/1.1": 400,
+    b"GET /\x85 HTTP/1.1": 400,
+    b"GET /\xc3\xa9 HTTP/1.1": 400,
+    b"GET /sockproxy.js#a HTTP/1.1": 400,
+    b"GET sockproxy.js HTTP/1.1": 400,
+    b"GET * HTTP/1.1": 400,
+    b"OPTIONS * HTTP/1.1": 400,
+    b"CONNECT gw.example:22 HTTP/1.1": 405,
+    b"TRACE / HTTP/1.1": 405,
+    b"GET /" + b"a" * 9_000 + b" HTTP/1.1": 414,
+    b"GET /%2e%2e/%2e%2e/etc/passwd HTTP/1.1": 404,
+    b"GET //evil.example/%2F.. HTTP/1.1": 404,
+    b"GET /sockproxy.js?a=%0d%0aX HTTP/1.1": 200,
+}
+
+
 def first_lines() -> Iterator[Probe]:
-    lines = {
-        b"GET": 400,
-        b"GET /sockproxy.js": 400,
-        b"GET  /sockproxy.js HTTP/1.1": 400,
-        b"GET\t/sockproxy.js HTTP/1.1": 400,
-        b"GET /sockproxy.js\tHTTP/1.1": 400,
-        b" GET /sockproxy.js HTTP/1.1": 400,
-        b"GET /sockproxy.js HTTP/1.1 ": 400,
-        b"GET /sockproxy.js HTTP/1.1 HTTP/1.1": 400,
-        b"GET /sockproxy.js http/1.1": 400,
-        b"GET /sockproxy.js HTTP/01.1": 400,
-        b"GET /sockproxy.js HTTP/1.": 400,
-        b"GET /sockproxy.js HTTP/0.9": 505,
-        b"GET /sockproxy.js HTTP/1.2": 505,
-        b"GET /sockproxy.js HTTP/3.0": 505,
-        b"PRI * HTTP/2.0": 505,
-        b"get /sockproxy.js HTTP/1.1": 400,
-        b"G\x00T /sockproxy.js HTTP/1.1": 400,
-        b"G\xc3\x89T /sockproxy.js HTTP/1.1": 400,
-        b"GET /\x00 HTTP/1.1": 400,
-        b"GET /\x85 HTTP/1.1": 400,
-        b"GET /\xc3\xa9 HTTP/1.1": 400,
-        b"GET /sockproxy.js#a HTTP/1.1": 400,
-        b"GET sockproxy.js HTTP/1.1": 400,
-        b"GET * HTTP/1.1": 400,
-        b"OPTIONS * HTTP/1.1": 400,
-        b"CONNECT gw.example:22 HTTP/1.1": 405,
-        b"TRACE / HTTP/1.1": 405,
-        b"GET /" + b"a" * 9_000 + b" HTTP/1.1": 414,
-        b"GET /%2e%2e/%2e%2e/etc/passwd HTTP/1.1": 404,
-        b"GET //evil.example/%2F.. HTTP/1.1": 404,
-        b"GET /sockproxy.js?a=%0d%0aX HTTP/1.1": 200,
-    }
-    for line, status in lines.items():
+    for line, status in FIRST_LINES.items():
         yield odd(f"{line[:40]!r}", get(first=line), status)
     yield odd("an empty line before", b"\r\n" + get(), 200)
     yield odd("two empty lines before", b"\r\n\r\n" + get())

@@ -14,7 +14,7 @@ import pytest
 
 from sockproxy.codes import Code
 from sockproxy.core import frames
-from tests.integration import processes
+from tests.integration import middleboxes, processes
 from tests.loopback import masked
 
 DATA: dict[str, Any] = json.loads(
@@ -63,10 +63,13 @@ def post(path: str, *origins: bytes) -> bytes:
     return request(f"POST {path}", length, b"Connection: close", *origins, body=body)
 
 
-def said(port: int, raw: bytes, enough: Callable[[bytes], bool]) -> bytes:
+def said(
+    port: int, raw: bytes, enough: Callable[[bytes], bool], source: str = "127.0.0.1"
+) -> bytes:
     """Return what comes until it is enough, or the connection ends."""
     found = b""
-    with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_S) as connection:
+    place = ("127.0.0.1", port)
+    with socket.create_connection(place, PATIENCE_S, (source, 0)) as connection:
         connection.sendall(raw)
         while not enough(found) and (part := connection.recv(65_536)):
             found += part
@@ -142,3 +145,24 @@ def test_a_wildcard_is_judged_alike_too(tmp_path: Path) -> None:
                 assert let_in(server.port, f"Origin: {origin}".encode()), (way, origin)
             for origin in wildcard["refuse"]:
                 assert not let_in(server.port, f"Origin: {origin}".encode()), (way, origin)
+
+
+@pytest.mark.parametrize("box", ["nginx", "haproxy"])
+def test_the_client_behind_a_proxy_is_known_and_cannot_lie(tmp_path: Path, box: str) -> None:
+    """The proxy and its client are two of the many addresses of loopback."""
+    run = {"nginx": middleboxes.nginx, "haproxy": middleboxes.haproxy}[box]
+    lines = (
+        b"Origin: https://app.example",
+        b"X-Forwarded-For: 198.51.100.1",
+        b"Forwarded: for=198.51.100.2",
+    )
+    ini = f"[sockproxy]\ntrusted_proxies = 127.0.0.1\n{INI}"
+    with (
+        processes.service(tmp_path, ini) as server,
+        run(tmp_path, middleboxes.snippet(middleboxes.DOCS, box), server) as way,
+    ):
+        raw = post("/sp/_/down", *lines)
+        answer = said(way.port, raw, lambda found: b"\r\n\r\n" in found, "127.0.0.9")
+        assert status(answer) == 200
+        assert ": new, https://app.example from 127.0.0.9" in server.said()
+        assert "198.51.100" not in server.said()
