@@ -8,13 +8,16 @@ never sees a header. Which requests come so far is `door`'s and `head`'s to say.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 
 from twisted.web import http
 from twisted.web.http import Request
 
 from sockproxy.head import BadHead
 
+# A browser's WebSocket can say nothing else of its page's choice.
+TICKET_PREFIX = "ticket."
 # A scheme, the longest host name, a port.
 ORIGIN_MAX_BYTES = 300
 
@@ -31,6 +34,8 @@ class Visitor:
     host: str
     peer: str
     offered: tuple[str, ...]
+    ticket: str = field(default="", repr=False)
+    cookies: tuple[tuple[str, str], ...] = field(default=(), repr=False)
 
 
 def visitor(request: Request) -> Visitor:
@@ -43,15 +48,34 @@ def visitor(request: Request) -> Visitor:
         for line in all_headers(request, "sec-websocket-protocol")
         for token in line.split(",")
     ]
-    for token in offered:
+    for number, token in enumerate(offered, 1):
         if not _TOKEN.fullmatch(token):
-            raise BadHead(http.BAD_REQUEST, f"subprotocol {token!r} is no token")
+            raise BadHead(http.BAD_REQUEST, f"subprotocol {number} is no token")
+    tickets = [token for token in offered if token.startswith(TICKET_PREFIX)]
+    if len(tickets) > 1:
+        raise BadHead(http.BAD_REQUEST, f"{len(tickets)} tickets, one is enough")
     origin = one_header(request, "origin")
     if origin is not None and len(origin) > ORIGIN_MAX_BYTES:
         text = f"an Origin of {len(origin)} bytes is above {ORIGIN_MAX_BYTES}"
         raise BadHead(http.BAD_REQUEST, text)
     peer = getattr(request.getClientAddress(), "host", None)
-    return Visitor(origin, host, peer or "unix", tuple(offered))
+    return Visitor(
+        origin,
+        host,
+        peer or "unix",
+        tuple(token for token in offered if token not in tickets),
+        "".join(tickets).removeprefix(TICKET_PREFIX),
+        tuple(_cookies(request)),
+    )
+
+
+def _cookies(request: Request) -> Iterator[tuple[str, str]]:
+    """Yield the cookies that can be handed on as they came; others are nobody's business."""
+    for line in request.requestHeaders.getRawHeaders(b"cookie", []):
+        for pair in line.split(b";"):
+            name, sign, value = pair.strip().partition(b"=")
+            if sign and _PRINTABLE.fullmatch(name) and _PRINTABLE.fullmatch(value):
+                yield name.decode("ascii"), value.decode("ascii")
 
 
 def one_header(request: Request, name: str) -> str | None:

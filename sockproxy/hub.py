@@ -14,6 +14,7 @@ from ipaddress import IPv6Address, ip_address
 
 from twisted.logger import Logger
 
+from sockproxy.auth.shown import NOTHING, Shown
 from sockproxy.codes import Code, WelcomeTlv
 from sockproxy.core import frames
 from sockproxy.core.attach import ServerAttach, check_hello
@@ -23,25 +24,15 @@ from sockproxy.core.session import Role, Session, Windows
 from sockproxy.live import Link, LiveSession
 from sockproxy.policy.access import Asker
 from sockproxy.policy.limits import TokenBucket
+from sockproxy.refused import RETRY_MS, Refused
 from sockproxy.streams import Shared
 from sockproxy.timers import Every
 
 SWEEP_S = 1.0
 ENDED_REMEMBERED_S = 600.0
 ENDED_REMEMBERED_MAX = 65_536
-RETRY_MS = 2000
 RETRY_CUT_MS = 500
 IPV6_SITE_BITS = 64
-
-
-class Refused(Exception):
-    """A HELLO is not let in; the session, if there is one, goes on unchanged."""
-
-    def __init__(self, code: Code, text: str, retry_ms: int = 0) -> None:
-        super().__init__(text)
-        self.code = code
-        self.text = text
-        self.retry_ms = retry_ms
 
 
 class Hub:
@@ -73,10 +64,12 @@ class Hub:
         for live in list(self._live.values()):
             live.end(code, text)
 
-    def attach(self, hello: frames.Hello, link: Link, asker: Asker) -> LiveSession:
+    def attach(
+        self, hello: frames.Hello, link: Link, asker: Asker, shown: Shown = NOTHING
+    ) -> LiveSession:
         """Give `link` the session that its HELLO names, made now if it asks for that.
 
-        Raises `Refused`.
+        `asker` is known by what he has `shown`. Raises `Refused`.
         """
         try:
             check_hello(hello)
@@ -84,6 +77,7 @@ class Hub:
             raise Refused(error.code, error.text) from None
         if hello.sid in self._live:
             live = self._known(hello, asker)
+            _check_principal(live, asker)
             code = live.attach.judge(hello)
             if code is not None:
                 raise self._refusal(live, hello, asker, code)
@@ -91,6 +85,7 @@ class Hub:
             live = self._create(hello, asker)
         self._stop_waiting(live)
         inbound, outbound = self._admit(live, hello)
+        live.know(asker, shown)
         live.join(link, inbound, outbound)
         return live
 
@@ -155,8 +150,6 @@ class Hub:
         live = self._live.get(hello.sid)
         if live is None or live.asker.origin != asker.origin:
             raise self._unknown(hello, asker)
-        if live.asker.principal != asker.principal:
-            raise Refused(Code.TICKET_REFUSED, "the session belongs to another principal")
         if self._held.get(live.name, 0.0) > self.shared.clock.seconds():
             raise Refused(Code.BUSY, "the cable is cut", RETRY_CUT_MS)
         return live
@@ -230,6 +223,7 @@ class Hub:
     def sweep(self) -> None:
         """Look at the clock for all sessions at once."""
         now = self.shared.clock.seconds()
+        self.shared.auth.sweep()
         for live in list(self._live.values()):
             live.tick(now)
         for sid, until in list(self._ended.items()):
@@ -240,6 +234,15 @@ class Hub:
         self._failures = {
             address: bucket for address, bucket in self._failures.items() if not bucket.full(now)
         }
+
+
+def _check_principal(live: LiveSession, asker: Asker) -> None:
+    """Raise `Refused` for a session of somebody else; its own page may come again."""
+    if live.asker.principal == asker.principal:
+        return
+    if asker.principal is None:
+        raise Refused(Code.TICKET_REQUIRED, "the session needs a ticket of its user")
+    raise Refused(Code.TICKET_REFUSED, "the session belongs to another principal")
 
 
 def site(peer: str) -> str:

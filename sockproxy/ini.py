@@ -26,16 +26,23 @@ from sockproxy.settings import (
     NAME_PATTERN,
     Access,
     Backend,
+    ForwardAuth,
     Limits,
     Listener,
     Service,
     Settings,
     TcpTarget,
+    Tickets,
     Tls,
 )
 from sockproxy.values import convert, written
 
-SINGLE: dict[str, type[BaseModel]] = {"sockproxy": Service, "limits": Limits}
+SINGLE: dict[str, type[BaseModel]] = {
+    "sockproxy": Service,
+    "limits": Limits,
+    "tickets": Tickets,
+    "forward_auth": ForwardAuth,
+}
 NAMED: dict[str, tuple[str, type[BaseModel]]] = {
     "listen": ("listeners", Listener),
     "backend": ("backends", Backend),
@@ -262,10 +269,23 @@ class _Reader:
             self._add("", "", "nobody could connect; add [listen web] with endpoint = tcp:8080")
         if found.get("limits"):
             self._check_limits(found["limits"])
+        knows_users = self._check_users(found)
         for kind in ("backend", "access"):
             for name, way in found[NAMED[kind][0]].items():
                 if way is not None:
                     self._check_way(f"{kind} {name}", way)
+                if way is not None and way.principals and not knows_users:
+                    text = "nobody can say who he is; add [tickets] keys or [forward_auth] url"
+                    self._add(f"{kind} {name}", "principals", text)
+
+    def _check_users(self, found: dict[str, Any]) -> bool:
+        """Return whether pages can show who their users are, or why that is not known."""
+        tickets, forward = found.get("tickets", Tickets()), found.get("forward_auth", ForwardAuth())
+        if tickets is None or forward is None or self._excused("tickets", "keys"):
+            return True
+        if len({key.kid for key in tickets.keys}) < len(tickets.keys):
+            self._add("tickets", "keys", "two keys have the same KID")
+        return bool(tickets.keys or forward.url)
 
     def _check_limits(self, limits: Limits) -> None:
         for low, high in pairwise(_RISING):

@@ -6,20 +6,30 @@ clock. All ends come through `end`, once, whatever the cause.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Protocol
 
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 
+from sockproxy import tasks
+from sockproxy.auth.shown import Shown
+from sockproxy.auth.standing import Standing
 from sockproxy.codes import Code
 from sockproxy.core import events, frames
 from sockproxy.core.attach import ServerAttach
 from sockproxy.core.errors import LinkError, PeerError
 from sockproxy.core.pipe import Inbound, Outbound
 from sockproxy.policy.access import Asker
+from sockproxy.policy.limits import TokenBucket
+from sockproxy.refused import Refused
 from sockproxy.streams import Shared, Streams
 
 UNCONFIRMED_LINGER_S = 60
+# Looking into a ticket costs a signature, or a question to the application.
+PROOFS_PER_S = 0.5
+PROOFS_BURST = 5
 
 
 class Link(Protocol):
@@ -62,7 +72,6 @@ class LiveSession:
 
     def __init__(self, attach: ServerAttach, asker: Asker, shared: Shared, owner: Owner) -> None:
         self.attach = attach
-        self.asker = asker
         self.core = attach.session
         self.name = attach.sid[:4].hex()
         self.streams = Streams(self.core, asker, self.name, shared, self.flush)
@@ -79,12 +88,58 @@ class LiveSession:
         self._pinged = False
         self._detached_at = 0.0
         self._confirmed = False
+        self._standing: Standing | None = None
+        self._proving: Deferred[None] | None = None
+        now = shared.clock.seconds()
+        self._proofs = TokenBucket(PROOFS_PER_S, PROOFS_BURST, now)
+
+    @property
+    def asker(self) -> Asker:
+        """Whose session it is, as he was known last."""
+        return self.streams.asker
 
     @property
     def held_bytes(self) -> int:
         """Bytes kept for the two ends, for the budget of detached sessions."""
         streams = self.core.streams.values()
         return self.core.log.charged + sum(s.queue.size + s.window.held for s in streams)
+
+    def know(self, asker: Asker, shown: Shown) -> None:
+        """Take an asker, the session's own, for what he has shown now."""
+        self._forget()
+        self.streams.asker = asker
+        auth = self._shared.auth
+        self._standing = standing = auth.enter(asker, shown, self.attach.sid, self.end)
+        if standing is not None:
+            self.core.auth_result(Code.CLEAN, standing.expires_s)
+
+    def _prove(self, ticket: str) -> None:
+        """Take a fresh ticket; one that comes while another is looked into replaces it."""
+        if not self._proofs.take(self._shared.clock.seconds()):
+            self.core.auth_result(Code.BUSY, 0)
+            return
+        if self._proving is not None:
+            self._proving.cancel()
+        proving = tasks.start(self._known_by(Shown(ticket)), "looking into a ticket")
+        self._proving = None if proving.called else proving
+
+    async def _known_by(self, shown: Shown) -> None:
+        unknown = replace(self.asker, principal=None, ticket=None)
+        try:
+            asker = await self._shared.auth.identify(unknown, shown, self.attach.sid)
+            if asker.principal != self.asker.principal:
+                raise Refused(Code.TICKET_REFUSED, "the ticket is another principal's")
+        except Refused as refused:
+            self.core.auth_result(refused.code, 0)
+        else:
+            self.know(asker, shown)
+        self._proving = None
+        self.flush()
+
+    def _forget(self) -> None:
+        standing, self._standing = self._standing, None
+        if standing is not None:
+            standing.leave()
 
     def join(self, link: Link, inbound: Inbound, outbound: Outbound) -> None:
         """Make `link` the one that carries the session; an older one is fenced."""
@@ -184,6 +239,8 @@ class LiveSession:
             match event:
                 case events.SessionEnded():
                     self.end(Code.ABORTED, "the page ended the session")
+                case events.AuthReceived():
+                    self._prove(event.ticket)
                 case events.LinkEnded():
                     self.leave(Code.CLEAN, "the page ended the link")
                 case _ if not self.over:
@@ -235,6 +292,9 @@ class LiveSession:
         self.over = True
         self.log.info("session {session}: ended, {text}", session=self.name, text=text, code=code)
         self._disarm()
+        self._forget()
+        if self._proving is not None:
+            self._proving.cancel()
         link, self.link = self.link, None
         if link is not None:
             link.bye(code, text)

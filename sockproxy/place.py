@@ -1,8 +1,13 @@
-"""What does a URL answer that leads nowhere?"""
+"""What does a URL answer that leads nowhere, and one that has to wait for its answer?"""
 
 from __future__ import annotations
 
-from twisted.web import http
+from collections.abc import Coroutine
+from typing import Any, cast
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.python.failure import Failure
+from twisted.web import http, server
 from twisted.web.http import Request
 from twisted.web.resource import Resource
 
@@ -25,3 +30,24 @@ class Place(Resource):
             request.setHeader("Allow", ", ".join(known))
         request.setHeader("Content-Type", "text/plain; charset=utf-8")
         return b"not allowed\n" if known else b"not found\n"
+
+
+def answer(request: Request, body: bytes) -> None:
+    """Answer a request that was not answered at once."""
+    request.setHeader(b"Content-Length", b"%d" % len(body))
+    request.write(body)
+    request.finish()
+
+
+def answer_later(request: Request, answering: Coroutine[Deferred[Any], Any, None]) -> int:
+    """Let a coroutine answer a request, as long as anybody waits for that."""
+    finished = request.notifyFinish()
+    running = Deferred.fromCoroutine(answering)
+
+    def failed(failure: Failure) -> None:
+        if not failure.check(CancelledError):
+            cast(server.Request, request).processingFailed(failure)
+
+    running.addErrback(failed)
+    finished.addErrback(lambda _: running.cancel())
+    return server.NOT_DONE_YET

@@ -8,9 +8,13 @@ from typing import Any
 
 from twisted.application import strports
 from twisted.application.service import MultiService, Service
+from twisted.internet.interfaces import IHostnameResolver
+from twisted.web.client import Agent
 from twisted.web.resource import Resource
 
 from sockproxy import site
+from sockproxy.auth.application import Application
+from sockproxy.auth.authenticator import Authenticator
 from sockproxy.backends.opening import Opening
 from sockproxy.codes import Code
 from sockproxy.door import Front
@@ -46,9 +50,7 @@ def make_service(
     tools: Mapping[str, Resource] | None = None,
 ) -> MultiService:
     """Return the service tree: the sessions, and one listener for each section."""
-    opening = Opening(reactor, reactor.nameResolver, settings.limits.refusal_time)
-    shared = Shared(reactor, Policy(settings), opening, settings.limits)
-    hub = Hub(shared, random)
+    hub = Hub(shared_by_all(settings, reactor, reactor.nameResolver), random)
     tree = MultiService()
     HubService(hub).setServiceParent(tree)
     root = site.root(settings, hub, SocketFactory(reactor), tools)
@@ -59,3 +61,21 @@ def make_service(
         listening.setName(f"listen {name}")
         listening.setServiceParent(tree)
     return tree
+
+
+def shared_by_all(settings: Settings, reactor: Any, resolver: IHostnameResolver) -> Shared:
+    """Return what every way in uses."""
+    opening = Opening(reactor, resolver, settings.limits.refusal_time)
+    policy = Policy(settings)
+    auth = authenticator(settings, policy, reactor)
+    return Shared(reactor, policy, opening, settings.limits, auth)
+
+
+def authenticator(settings: Settings, policy: Policy, reactor: Any) -> Authenticator:
+    """Return who knows users."""
+    options = settings.forward_auth
+    agent = Agent(reactor, connectTimeout=options.timeout)
+    application = Application(options, reactor, agent) if options.url else None
+    # A reactor counts from the epoch, by which tickets are dated.
+    wall: Callable[[], float] = reactor.seconds
+    return Authenticator(settings.tickets, policy, reactor, wall, application)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from ipaddress import IPv4Network, IPv6Network
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, SecretBytes
 
 NAME_PATTERN = r"[a-z0-9_-]{1,32}"
 
@@ -98,6 +98,64 @@ class Service(Model):
     )
 
 
+class TicketKey(Model):
+    """A key that tickets are signed with, and the one algorithm that it is for."""
+
+    kid: str
+    algorithm: Literal["HS256", "EdDSA"]
+    material: SecretBytes
+
+
+class Tickets(Model):
+    """[tickets]: how a page shows who its user is."""
+
+    keys: tuple[TicketKey, ...] = Field(
+        default=(),
+        description="KID HS256 SECRET or KID EdDSA SECRET, one per line; a secret is file:PATH or"
+        " env:NAME: 32 bytes or more, or a public key in PEM",
+    )
+    audience: str = Field(
+        default="sockproxy", min_length=1, description="what a ticket's aud has to name"
+    )
+    leeway: Duration = Field(
+        default=5.0, ge=0, le=60, description="how far the application's clock may be off"
+    )
+    longest: Duration = Field(
+        default=3600.0, gt=0, le=7 * 86400, description="how long a ticket may be good for"
+    )
+    single_use: bool = Field(
+        default=True, description="a ticket needs a jti, and opens one session only"
+    )
+    revoked: str | None = Field(
+        default=None,
+        description="a file of what is revoked, one per line: jti ID or sub NAME; looked at again"
+        " when it changes",
+    )
+
+
+class ForwardAuth(Model):
+    """[forward_auth]: the application is asked who a page's user is."""
+
+    url: str | None = Field(
+        default=None, description="what is asked by GET, such as http://127.0.0.1:8000/sockproxy"
+    )
+    cookies: tuple[str, ...] = Field(
+        default=(), description="names of the cookies that are handed on, one per line"
+    )
+    timeout: Duration = Field(
+        default=2.0, gt=0, le=30, description="how long the application may take to answer"
+    )
+    cache: Duration = Field(
+        default=10.0, ge=0, le=600, description="how long an answer holds for the same question"
+    )
+    good_for: Duration = Field(
+        default=300.0,
+        ge=10,
+        le=7 * 86400,
+        description="after which the application is asked again, unless it says expires_s",
+    )
+
+
 class Listener(Model):
     """[listen NAME]: where browsers come in."""
 
@@ -109,6 +167,11 @@ class Way(Model):
 
     origins: tuple[str, ...] = Field(
         default=(), description="which pages may, one https://host[:port] per line"
+    )
+    principals: tuple[str, ...] = Field(
+        default=(),
+        description="which users may, one per line, * for all that have a ticket; none: no ticket"
+        " is asked for",
     )
     allow_no_origin: bool = Field(
         default=False, description="also serve clients that send no Origin: no browser does so"
@@ -219,3 +282,5 @@ class Settings(Model):
     backends: dict[str, Backend] = {}
     access: dict[str, Access] = {}
     limits: Limits = Limits()
+    tickets: Tickets = Tickets()
+    forward_auth: ForwardAuth = ForwardAuth()

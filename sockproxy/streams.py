@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
+from sockproxy.auth.authenticator import Authenticator
 from sockproxy.backends.opening import Opening
 from sockproxy.codes import Code
 from sockproxy.core import events
@@ -33,6 +34,7 @@ class Shared:
     policy: Policy
     opening: Opening
     limits: Limits
+    auth: Authenticator
 
 
 class Streams:
@@ -45,7 +47,8 @@ class Streams:
     ) -> None:
         self.core = core
         self.flush = flush
-        self._asker = asker
+        # Whom new streams are decided for; a fresh ticket may narrow it.
+        self.asker = asker
         self._name = name
         self._shared = shared
         self._relays: dict[int, Relay] = {}
@@ -111,7 +114,7 @@ class Streams:
                 "session {session}: stream {stream} for {origin} denied: {reason}",
                 session=self._name,
                 stream=event.stream,
-                origin=self._asker.origin,
+                origin=self.asker.origin,
                 reason=answer.why or answer.reason,
             )
             self._deny(event.stream, answer)
@@ -143,7 +146,7 @@ class Streams:
             target = parse(event.host, event.port)
         except BadTarget as error:
             return Deny(Code.BAD_TARGET, str(error))
-        return self._shared.policy.decide(self._asker, target)
+        return self._shared.policy.decide(self.asker, target)
 
     def _eof(self, stream: int) -> None:
         relay = self._relays.get(stream)

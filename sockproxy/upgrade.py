@@ -11,7 +11,7 @@ the wire ends in its `closed`, once.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -24,13 +24,12 @@ from twisted.protocols.policies import ProtocolWrapper
 from twisted.python.failure import Failure
 from twisted.web import http
 from twisted.web.http import Request
-from twisted.web.server import NOT_DONE_YET
 from zope.interface import implementer
 
 from sockproxy.front import Visitor, all_headers, one_header, visitor
 from sockproxy.head import BadHead
 from sockproxy.kernel import limit_unsent, unsent_bytes
-from sockproxy.place import Place
+from sockproxy.place import Place, answer, answer_later
 
 MESSAGE_MAX_BYTES = 256 * 1024
 SLICE_BYTES = 8 * 1024
@@ -105,7 +104,7 @@ class Refusal:
     text: str
 
 
-Greet = Callable[[Visitor], Peer | Refusal]
+Greet = Callable[[Visitor], Awaitable[Peer | Refusal]]
 
 
 class UpgradeResource(Place):
@@ -116,16 +115,20 @@ class UpgradeResource(Place):
         self._greet = greet
         self._sockets = sockets
 
-    def render(self, request: Request) -> bytes | int:
+    def render(self, request: Request) -> int:
+        return answer_later(request, self._upgrade(request))
+
+    async def _upgrade(self, request: Request) -> None:
+        answer: Peer | Refusal
         try:
             key = check_upgrade(request)
-            answer = self._greet(visitor(request))
+            answer = await self._greet(visitor(request))
         except BadHead as bad:
             answer = Refusal(bad.status, bad.text)
         if isinstance(answer, Refusal):
-            return _refuse(request, answer)
-        self._sockets.take_over(request, key, answer)
-        return NOT_DONE_YET
+            _refuse(request, answer)
+        else:
+            self._sockets.take_over(request, key, answer)
 
 
 class SocketFactory(WebSocketServerFactory):  # type: ignore[misc]  # autobahn is untyped
@@ -159,6 +162,8 @@ class SocketFactory(WebSocketServerFactory):  # type: ignore[misc]  # autobahn i
         _give(transport, connection)
         connection.makeConnection(transport)
         transport.registerProducer(connection, True)
+        # It may have been paused while it was found out who asks.
+        transport.resumeProducing()
         connection.dataReceived(_handshake(key, peer.subprotocol) + rest)
 
 
@@ -185,12 +190,12 @@ def _words(request: Request, name: str) -> list[str]:
     return ",".join(all_headers(request, name)).split(",")
 
 
-def _refuse(request: Request, refusal: Refusal) -> bytes:
+def _refuse(request: Request, refusal: Refusal) -> None:
     request.setResponseCode(refusal.status)
     request.setHeader("Content-Type", "text/plain; charset=utf-8")
     request.setHeader("Cache-Control", "no-store")
     request.setHeader("X-Content-Type-Options", "nosniff")
-    return refusal.text.encode() + b"\n"
+    answer(request, refusal.text.encode() + b"\n")
 
 
 def _handshake(key: str, subprotocol: str | None) -> bytes:

@@ -5,17 +5,22 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from ipaddress import ip_network
-from typing import Any
+from typing import Any, Literal
+from urllib.parse import urlsplit
 
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from OpenSSL import SSL, crypto
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from twisted.internet.endpoints import serverFromString
 from twisted.internet.testing import MemoryReactor
 
+from sockproxy import secret
 from sockproxy.endpoint import MAX_PORT, parse_target
 from sockproxy.policy import destination, host, networks, origin
-from sockproxy.settings import Bytes, Seconds
+from sockproxy.settings import Bytes, Seconds, TicketKey
 
 _UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 _UNITS_BYTES = {
@@ -28,12 +33,22 @@ _UNITS_BYTES = {
     "GiB": 1024**3,
 }
 _QUANTITY = re.compile(r"([0-9]{1,15}(?:\.[0-9]+)?)\s*([A-Za-z]+)", re.ASCII)
+_ALGORITHMS: dict[str, Literal["HS256", "EdDSA"]] = {"HS256": "HS256", "EdDSA": "EdDSA"}
+# RFC 7518 section 3.2: as long as the hash.
+HS256_MIN_BYTES = 32
+
+_KID = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
+_NAME = re.compile(r"[\x21-\x7e]{1,128}", re.ASCII)
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}", re.ASCII)
+_URL = re.compile(r"https?://[\x21\x22\x24-\x7e]+", re.ASCII)
 _WORDS = {"yes": True, "no": False, "true": True, "false": False, "on": True, "off": False}
 
 
 def convert(model: type[BaseModel], key: str, text: str) -> Any:
     """Return what an option's text means. Raises `ValueError` with what to write instead."""
     field = model.model_fields[key]
+    if not text and field.default is None:
+        return None
     if any(isinstance(mark, Seconds) for mark in field.metadata):
         return _quantity(text, _UNITS_S, "a duration such as 30s, 5m or 250ms")
     if any(isinstance(mark, Bytes) for mark in field.metadata):
@@ -104,8 +119,57 @@ def _endpoint(text: str) -> str:
     return text
 
 
+def _ticket_key(text: str) -> TicketKey:
+    kid, name, source = [*text.split(None, 2), "", "", ""][:3]
+    algorithm = _ALGORITHMS.get(name)
+    if not _KID.fullmatch(kid) or algorithm is None or not source:
+        raise ValueError(f"{kid[:40]!r}: write KID HS256 SECRET or KID EdDSA SECRET")
+    try:
+        material = secret.read(source, public=algorithm == "EdDSA")
+        _check_key(algorithm, material.get_secret_value())
+    except ValueError as error:
+        raise ValueError(f"key {kid}: {error}") from None
+    return TicketKey(kid=kid, algorithm=algorithm, material=material)
+
+
+def _check_key(algorithm: str, content: bytes) -> None:
+    if algorithm == "HS256":
+        if content.lstrip().startswith(b"-----BEGIN"):
+            raise ValueError("a key in PEM is none for HS256, whoever reads it could sign")
+        if len(content) < HS256_MIN_BYTES:
+            raise ValueError(f"{len(content)} bytes are below {HS256_MIN_BYTES}")
+        return
+    try:
+        key = load_pem_public_key(content)
+    except (ValueError, UnsupportedAlgorithm):
+        key = None
+    if not isinstance(key, Ed25519PublicKey):
+        raise ValueError("it is no public Ed25519 key in PEM")
+
+
+def _printable(text: str) -> str:
+    if not _NAME.fullmatch(text):
+        raise ValueError(f"{text[:40]!r} is no name of printable characters without spaces")
+    return text
+
+
+def _cookie(text: str) -> str:
+    if not _TOKEN.fullmatch(text):
+        raise ValueError(f"{text[:40]!r} is no name of a cookie")
+    return text
+
+
+def _url(text: str) -> str:
+    parts = urlsplit(text)
+    if not _URL.fullmatch(text) or not parts.hostname or parts.username is not None:
+        raise ValueError(f"{text!r}: write http://HOST[:PORT]/PATH or https://HOST[:PORT]/PATH")
+    return text
+
+
 def written(field: FieldInfo, value: Any) -> str:
     """Return how a file writes the value of an option."""
+    if value is None:
+        return ""
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, tuple):
@@ -120,6 +184,10 @@ def written(field: FieldInfo, value: Any) -> str:
 
 _SPECIAL: dict[str, Callable[[str], Any]] = {
     "origins": lambda text: _each(text, _origin),
+    "principals": lambda text: _each(text, _printable),
+    "keys": lambda text: _each(text, _ticket_key),
+    "cookies": lambda text: _each(text, _cookie),
+    "url": _url,
     "trusted_proxies": lambda text: _each(text, _proxy),
     "hosts": lambda text: _each(text, _host),
     "allow": lambda text: _each(text, destination.parse),

@@ -1,9 +1,14 @@
-"""How are bytes cut on their way?"""
+"""How are bytes cut on their way, and what does a sequence return that never waits?"""
 
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Awaitable, Iterator
+from typing import TypeVar
+
+from twisted.internet.defer import Deferred
+
+T = TypeVar("T")
 
 
 def chunkings(data: bytes) -> Iterator[list[bytes]]:
@@ -18,3 +23,15 @@ def chunkings(data: bytes) -> Iterator[list[bytes]]:
             chunks.append(data[at:end])
             at = end
         yield chunks
+
+
+def result(sequence: Awaitable[T]) -> T:
+    """Return what a coroutine returns without waiting for anything."""
+
+    async def run() -> T:
+        return await sequence
+
+    found: list[T] = []
+    Deferred.fromCoroutine(run()).addCallback(found.append)
+    assert found, "it waits, or has failed"
+    return found[0]

@@ -16,7 +16,6 @@ from twisted.internet.testing import MemoryReactorClock, StringTransportWithDisc
 from twisted.python.failure import Failure
 
 from sockproxy import ini
-from sockproxy.backends.opening import Opening
 from sockproxy.codes import Code
 from sockproxy.core import frames
 from sockproxy.core.attach import ClientAttach
@@ -24,8 +23,8 @@ from sockproxy.core.pipe import Inbound, Outbound
 from sockproxy.core.session import Role, Session, Windows
 from sockproxy.hub import Hub
 from sockproxy.live import LiveSession
-from sockproxy.policy.access import Asker, Policy
-from sockproxy.streams import Shared
+from sockproxy.policy.access import Asker
+from sockproxy.service import shared_by_all
 
 ORIGIN = "https://app.example"
 ASKER = Asker(origin=ORIGIN, principal=None, peer="192.0.2.1")
@@ -111,9 +110,9 @@ class Server:
     def __init__(self, text: str = INI, resolver: IHostnameResolver | None = None) -> None:
         self.reactor: Any = MemoryReactorClock()
         self.settings = ini.loads(text).settings
-        self.policy = Policy(self.settings)
-        opening = Opening(self.reactor, resolver or self.reactor.nameResolver)
-        self.shared = Shared(self.reactor, self.policy, opening, self.settings.limits)
+        resolver = resolver or self.reactor.nameResolver
+        self.shared = shared_by_all(self.settings, self.reactor, resolver)
+        self.policy = self.shared.policy
         self.hub = Hub(self.shared, random.Random(1).randbytes)
         self.backends: list[BackendTransport] = []
 
@@ -135,6 +134,7 @@ class Page:
     server: Server
     asker: Asker = ASKER
     seed: int = 7
+    ticket: str = ""
     happened: list[Any] = field(default_factory=list)
 
     def __post_init__(self) -> None:

@@ -120,3 +120,32 @@ def test_a_header_that_is_not_read_may_hold_what_it_likes() -> None:
 
     assert visitor(made).origin is None
     assert one_header(made, "x-missing") is None
+
+
+def test_a_ticket_among_the_subprotocols_is_none_of_them() -> None:
+    found = visitor(request(("Sec-WebSocket-Protocol", b"binary, ticket.a.b.c, mqtt")))
+
+    assert (found.offered, found.ticket) == (("binary", "mqtt"), "a.b.c")
+    assert "a.b.c" not in repr(found)
+
+
+def test_two_tickets_are_one_too_many() -> None:
+    with pytest.raises(BadHead, match="2 tickets, one is enough"):
+        visitor(request(("Sec-WebSocket-Protocol", b"ticket.a, ticket.b")))
+
+
+def test_a_subprotocol_that_is_none_is_not_repeated() -> None:
+    with pytest.raises(BadHead, match="subprotocol 2 is no token"):
+        visitor(request(("Sec-WebSocket-Protocol", b"binary, ticket.secret/x")))
+
+
+def test_cookies_that_can_be_handed_on_are_kept_in_order() -> None:
+    found = visitor(
+        request(
+            ("Cookie", b"a=1; b=2=3;c; =4; \tbad=x\x09y; a=5"),
+            ("Cookie", b"d=\xff; e=6"),
+        )
+    )
+
+    assert found.cookies == (("a", "1"), ("b", "2=3"), ("", "4"), ("a", "5"), ("e", "6"))
+    assert "2=3" not in repr(found)

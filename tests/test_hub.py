@@ -12,7 +12,8 @@ from zope.interface import implementer
 
 from sockproxy.codes import Code
 from sockproxy.core import frames
-from sockproxy.hub import IPV6_SITE_BITS, Refused, site
+from sockproxy.hub import IPV6_SITE_BITS, site
+from sockproxy.refused import Refused
 from tests.memory import ASKER, INI, Page, PlainLink, Server
 
 

@@ -168,7 +168,8 @@ def test_every_wrong_line_of_a_list_is_told() -> None:
 
 def test_a_word_near_none_is_told_the_known_ones() -> None:
     assert problems(f"{SMALLEST}[zzz]\n[sockproxy]\nqqq = 1\n") == [
-        "7: [zzz]: unknown section; known are sockproxy, limits, listen, backend, access",
+        "7: [zzz]: unknown section; known are sockproxy, limits, tickets, forward_auth, listen, "
+        "backend, access",
         "9: [sockproxy] qqq: unknown option; known are playground, hosts, "
         "trusted_proxies, client_header",
     ]

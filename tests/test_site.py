@@ -12,10 +12,8 @@ import pytest
 import pytest_twisted
 
 from sockproxy import ini, site
-from sockproxy.backends.opening import Opening
 from sockproxy.hub import Hub
-from sockproxy.policy.access import Policy
-from sockproxy.streams import Shared
+from sockproxy.service import shared_by_all
 from sockproxy.upgrade import SocketFactory
 from tests import loopback
 from tests.integration.native import NativeClient
@@ -37,8 +35,7 @@ origins = https://app.example
 async def served(more: str = "") -> AsyncIterator[tuple[int, Hub]]:
     settings = ini.loads(INI + more).settings
     reactor: Any = loopback.reactor
-    opening = Opening(reactor, reactor.nameResolver)
-    hub = Hub(Shared(reactor, Policy(settings), opening, settings.limits), os.urandom)
+    hub = Hub(shared_by_all(settings, reactor, reactor.nameResolver), os.urandom)
     async with loopback.site(site.root(settings, hub, SocketFactory(reactor))) as port:
         yield port, hub
 

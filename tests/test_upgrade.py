@@ -54,7 +54,7 @@ class Echo:
 
 
 def tree(peer: Echo, close_timeout_s: float = CLOSE_TIMEOUT_S) -> Resource:
-    def greet(visitor: Visitor) -> Peer | Refusal:
+    async def greet(visitor: Visitor) -> Peer | Refusal:
         if visitor.origin == "https://evil.example":
             return Refusal(403, "not you")
         peer.subprotocol = visitor.offered[0] if visitor.offered else None

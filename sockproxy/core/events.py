@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sockproxy.core.frames import Tlvs
 
@@ -38,6 +38,21 @@ class SessionEnded:
 
     code: int
     text: str
+
+
+@dataclass(slots=True)
+class AuthReceived:
+    """The page shows a fresh ticket; answer with `auth_result`."""
+
+    ticket: str = field(repr=False)
+
+
+@dataclass(slots=True)
+class AuthResult:
+    """What the server makes of our ticket; `expires_s` is 0 where no end is known."""
+
+    code: int
+    expires_s: int
 
 
 @dataclass(slots=True)
@@ -113,6 +128,8 @@ Event = (
     | Refused
     | LinkEnded
     | SessionEnded
+    | AuthReceived
+    | AuthResult
     | GoingAway
     | OpenRequested
     | StreamOpened

@@ -52,8 +52,19 @@ def _link_local(session: Session, pipe: Inbound, raw: frames.Raw) -> None:
             pipe.at(frame.offset)
         case frames.Welcome() if session.up:
             _welcome(session, pipe, frame)
+        case _:
+            _tell(session, frame)
+
+
+def _tell(session: Session, frame: frames.Frame | None) -> None:
+    """Leave to the owner what is not the session's own to act on."""
+    match frame:
         case frames.Refuse() if session.up:
             session.events.append(events.Refused(frame.code, frame.retry_ms, frame.text))
+        case frames.AuthResult() if session.up:
+            session.events.append(events.AuthResult(frame.code, frame.expires_s))
+        case frames.Auth() if not session.up:
+            session.events.append(events.AuthReceived(frame.ticket))
         case frames.End():
             session.events.append(events.LinkEnded(frame.code, frame.text))
         case frames.Bye():

@@ -174,6 +174,14 @@ class Session:
         """Ask the peer for a sign of life on this link."""
         self.local[frames.Ping] = frames.Ping(self.token())
 
+    def auth(self, ticket: str) -> None:
+        """Show a fresh ticket; the answer comes as `AuthResult`."""
+        self.local[frames.Auth] = frames.Auth(ticket)
+
+    def auth_result(self, code: Code, expires_s: int) -> None:
+        """Say what was made of a ticket."""
+        self.local[frames.AuthResult] = frames.AuthResult(code, expires_s)
+
     def token(self) -> int:
         return int(self.clock() * 1000) % TOKEN_MODULUS
 

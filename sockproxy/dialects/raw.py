@@ -13,10 +13,13 @@ from codecs import getincrementaldecoder
 
 from twisted.logger import Logger
 
+from sockproxy.auth.shown import Shown
+from sockproxy.auth.standing import Standing
 from sockproxy.codes import Code
 from sockproxy.front import Visitor
 from sockproxy.policy.access import Allow, Asker, Deny
 from sockproxy.policy.target import BadTarget, parse
+from sockproxy.refused import Refused
 from sockproxy.relay import Relay
 from sockproxy.streams import Shared
 from sockproxy.upgrade import ABNORMAL, Greet, Peer, Refusal, Socket
@@ -26,18 +29,26 @@ log = Logger()
 PENDING_MAX_BYTES = 64 * 1024
 
 NORMAL = 1000
+POLICY = 1008
 FAILED = 1011
 
 
 def greeter(name: str, shared: Shared) -> Greet:
     """Return what decides on an upgrade to the backend of this name."""
 
-    def greet(visitor: Visitor) -> Peer | Refusal:
-        asker = Asker(origin=visitor.origin, principal=None, peer=visitor.peer)
+    async def greet(visitor: Visitor) -> Peer | Refusal:
+        unknown = Asker(origin=visitor.origin, principal=None, peer=visitor.peer)
+        shown = Shown(visitor.ticket, visitor.cookies)
+        # A ticket that is good for one session is good for this one, to which nobody comes back.
+        owner = object()
         try:
+            asker = await shared.auth.identify(unknown, shown, owner)
             answer = shared.policy.decide(asker, parse(name, 0))
         except BadTarget as error:
             return Refusal(404, str(error))
+        except Refused as refused:
+            log.info("raw {backend}: {reason}", backend=name, reason=refused.text)
+            return Refusal(503 if refused.code is Code.BUSY else 403, refused.text)
         if isinstance(answer, Deny):
             log.info(
                 "raw {backend} for {origin} denied: {reason}",
@@ -46,7 +57,9 @@ def greeter(name: str, shared: Shared) -> Greet:
                 reason=answer.reason,
             )
             return Refusal(403, answer.reason)
-        return RawPeer(answer, choose(visitor.offered), shared)
+        peer = RawPeer(answer, choose(visitor.offered), shared)
+        peer.standing = shared.auth.enter(asker, shown, owner, peer.expel)
+        return peer
 
     return greet
 
@@ -66,6 +79,7 @@ class RawPeer:
     def __init__(self, allow: Allow, subprotocol: str | None, shared: Shared) -> None:
         self.subprotocol = subprotocol
         self.socket: Socket | None = None
+        self.standing: Standing | None = None
         self._allow = allow
         self._relay = Relay(RawPage(self, allow), shared.opening, allow, shared.clock)
         self._unconsumed = 0
@@ -89,9 +103,16 @@ class RawPeer:
     def closed(self, code: int, reason: str) -> None:
         """The browser left: the backend gets the last bytes, then a FIN or a reset."""
         self.socket = None
+        if self.standing is not None:
+            self.standing.leave()
         if code != ABNORMAL:
             self._relay.write_eof()
         self._relay.finish()
+
+    def expel(self, code: Code, text: str) -> None:
+        """The browser's user is not welcome any more."""
+        self.end(POLICY, text)
+        self._relay.reset(code, text)
 
     def consumed(self, count: int) -> None:
         self._unconsumed -= count

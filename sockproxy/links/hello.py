@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from sockproxy.codes import Code
+from sockproxy.auth.shown import Shown
+from sockproxy.codes import Code, HelloTlv
 from sockproxy.core import frames
 from sockproxy.core.attach import VERSION
 from sockproxy.core.errors import PeerError
 from sockproxy.front import Visitor
-from sockproxy.hub import Refused
 from sockproxy.policy.access import Asker
+from sockproxy.refused import Refused
 
 HELLO_MAX_BYTES = 8 * 1024
 
@@ -35,8 +36,14 @@ def check_version(said: frames.Hello) -> None:
 
 
 def asker(visitor: Visitor) -> Asker:
-    """Return who asks, for the policy."""
+    """Return who asks, as far as his head tells."""
     return Asker(origin=visitor.origin, principal=None, peer=visitor.peer)
+
+
+def shown(said: frames.Hello, visitor: Visitor) -> Shown:
+    """Return what the page has shown of its user."""
+    ticket = said.tlvs.get(HelloTlv.TICKET, b"").decode("ascii", "replace")
+    return Shown(ticket, visitor.cookies)
 
 
 def refusal(refused: Refused) -> bytes:

@@ -14,17 +14,19 @@ from twisted.web import http
 from twisted.web.http import Request
 from twisted.web.server import NOT_DONE_YET
 
+from sockproxy import place
 from sockproxy.codes import Code, HelloTlv, Mode
 from sockproxy.core import frames
 from sockproxy.core.errors import PeerError
 from sockproxy.front import Visitor, visitor
 from sockproxy.head import BadHead
-from sockproxy.hub import Hub, Refused
+from sockproxy.hub import Hub
 from sockproxy.links import hello
 from sockproxy.links.answers import Answer, Poll, Stream
 from sockproxy.links.lag import Lag
 from sockproxy.live import LiveSession
 from sockproxy.place import Place
+from sockproxy.refused import Refused
 
 
 class HttpLink:
@@ -148,15 +150,26 @@ class Down(Requests):
         if said.request > 1:
             return self._go_on(request, visited, said)
         mode = _mode(said)
-        link = HttpLink()
-        link.live = live = self._hub.attach(said, link, hello.asker(visited))
+        return place.answer_later(request, self._enter(request, visited, said, rest, mode))
+
+    async def _enter(
+        self, request: Request, visited: Visitor, said: frames.Hello, rest: bytes, mode: int
+    ) -> None:
+        """Attach when it is known who asks."""
+        link, shown = HttpLink(), hello.shown(said, visited)
+        try:
+            auth = self._hub.shared.auth
+            asker = await auth.identify(hello.asker(visited), shown, said.sid)
+            link.live = live = self._hub.attach(said, link, asker, shown)
+        except Refused as refused:
+            place.answer(request, hello.refusal(refused))
+            return
         answer = self._make(request, mode, link, live)
         link.hold(answer)
         live.flush()
         if rest:
             link.send(live.posted(0, rest))
         answer.greeted()
-        return NOT_DONE_YET
 
     def _go_on(self, request: Request, visited: Visitor, said: frames.Hello) -> bytes | int:
         live, link = self._find(said, visited)

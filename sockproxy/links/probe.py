@@ -10,7 +10,7 @@ from __future__ import annotations
 from sockproxy.codes import Code
 from sockproxy.core import frames
 from sockproxy.core.errors import PeerError
-from sockproxy.hub import Refused
+from sockproxy.refused import Refused
 
 PROBE_WITHIN_S = 10.0
 ECHOES = 4

@@ -7,20 +7,27 @@ session's business, who may attach the hub's.
 
 from __future__ import annotations
 
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 
+from sockproxy import tasks
 from sockproxy.codes import Code, close_code
 from sockproxy.core import frames
+from sockproxy.core.flow import BEFORE_WELCOME_BYTES
+from sockproxy.core.session import EARLY_STREAMS
 from sockproxy.front import Visitor
-from sockproxy.hub import Hub, Refused
+from sockproxy.hub import Hub
 from sockproxy.links import hello
 from sockproxy.links.probe import PROBE_WITHIN_S, Probe
 from sockproxy.live import LiveSession
+from sockproxy.refused import Refused
 from sockproxy.upgrade import Greet, Refusal, Socket
 
 SUBPROTOCOL = "sockproxy.v1"
 HELLO = bytes((frames.TYPE_OF[frames.Hello],))
+# What may follow a HELLO before it is answered, and a message of its headers.
+EARLY_MAX_BYTES = EARLY_STREAMS * (BEFORE_WELCOME_BYTES + frames.MAX_BODY_BYTES)
 
 
 class WebSocketLink:
@@ -36,6 +43,9 @@ class WebSocketLink:
         self._socket: Socket | None = None
         self._live: LiveSession | None = None
         self._probe: Probe | None = None
+        # While it is found out who asks: the sequence that does, and what he says meanwhile.
+        self._entering: Deferred[None] | None = None
+        self._early = b""
         self._deadline: IDelayedCall | None = None
 
     # As the peer of a socket.
@@ -56,6 +66,8 @@ class WebSocketLink:
             self._fail(Refused(Code.PROTOCOL, "text message, this protocol is binary"))
         elif self._live is not None:
             self._live.received(self, data)
+        elif self._entering is not None:
+            self._keep(data)
         elif self._socket is not None:
             self._first(data)
 
@@ -65,6 +77,7 @@ class WebSocketLink:
 
     def closed(self, code: int, reason: str) -> None:
         self._disarm()
+        self._stop_entering()
         self._socket = None
         if self._live is not None:
             self._live.lost(self)
@@ -111,9 +124,35 @@ class WebSocketLink:
             self._probe = Probe()
             self._echo(self._probe, rest)
             return
-        self._live = self._hub.attach(said, self, hello.asker(self._visitor))
-        if rest:
-            self._live.received(self, rest)
+        self._early = rest
+        entering = tasks.start(self._enter(said), "letting a link in")
+        if not entering.called and self._socket is not None:
+            self._entering = entering
+            self._socket.pause_reading()
+
+    async def _enter(self, said: frames.Hello) -> None:
+        """Let the link in when it is known who asks, then take what he has said meanwhile."""
+        visitor, shown = self._visitor, hello.shown(said, self._visitor)
+        try:
+            auth = self._hub.shared.auth
+            asker = await auth.identify(hello.asker(visitor), shown, said.sid)
+            self._live = self._hub.attach(said, self, asker, shown)
+        except Refused as refused:
+            self._refuse(refused)
+            return
+        early, self._early = self._early, b""
+        if early:
+            self._live.received(self, early)
+        if self._entering is not None and self._socket is not None:
+            self._entering = None
+            self._socket.resume_reading()
+
+    def _keep(self, data: bytes) -> None:
+        """Hold what was under way when reading was paused."""
+        self._early += data
+        if len(self._early) > EARLY_MAX_BYTES:
+            text = f"{len(self._early)} bytes before WELCOME, above {EARLY_MAX_BYTES}"
+            self._refuse(Refused(Code.TOO_BIG, text))
 
     def _echo(self, probe: Probe, data: bytes) -> None:
         said = probe.answer(data)
@@ -138,10 +177,16 @@ class WebSocketLink:
 
     def _say_last(self, frame: bytes, code: Code) -> None:
         self._disarm()
+        self._stop_entering()
         socket, self._socket = self._socket, None
         if socket is not None:
             socket.send(frame)
             socket.close(close_code(code), code.name.lower())
+
+    def _stop_entering(self) -> None:
+        entering, self._entering = self._entering, None
+        if entering is not None:
+            entering.cancel()
 
     def _disarm(self) -> None:
         deadline, self._deadline = self._deadline, None
@@ -152,7 +197,7 @@ class WebSocketLink:
 def greeter(hub: Hub) -> Greet:
     """Return what decides on an upgrade to a native session."""
 
-    def greet(visitor: Visitor) -> WebSocketLink | Refusal:
+    async def greet(visitor: Visitor) -> WebSocketLink | Refusal:
         if SUBPROTOCOL not in visitor.offered:
             return Refusal(400, f"this URL speaks the WebSocket subprotocol {SUBPROTOCOL}")
         return WebSocketLink(hub, visitor)

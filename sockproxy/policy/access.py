@@ -6,13 +6,14 @@ connector takes an `Allow`, never a host. What no section names is denied.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from sockproxy.codes import Code
 from sockproxy.policy import destination, networks
 from sockproxy.policy import origin as origins
 from sockproxy.policy.target import HostTarget, NamedTarget, is_literal
+from sockproxy.policy.ticket import ANYBODY, Ticket
 from sockproxy.settings import Access, Destination, Settings, Target, TcpTarget, Way
 
 UNTOLD = "not allowed or not reachable"
@@ -20,11 +21,24 @@ UNTOLD = "not allowed or not reachable"
 
 @dataclass(frozen=True, slots=True)
 class Asker:
-    """Who asks: the page's origin, who the ticket says it is, where it comes from."""
+    """Who asks: the page's origin, who the ticket says it is, where it comes from.
+
+    `ticket` narrows what its principal may do.
+    """
 
     origin: str | None
     principal: str | None
     peer: str
+    ticket: Ticket | None = None
+
+    def known_by(self, ticket: Ticket) -> Asker:
+        """Return the same asker, who has shown a ticket."""
+        return replace(self, principal=ticket.principal, ticket=ticket)
+
+    @property
+    def is_bearer(self) -> bool:
+        """Whether he has shown a ticket himself, so that no foreign page can be behind it."""
+        return self.ticket is not None and self.ticket.bearer
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +106,8 @@ class Policy:
     def __init__(self, settings: Settings) -> None:
         self._backends = settings.backends
         self._access = settings.access
+        self._ways: tuple[Way, ...] = (*settings.backends.values(), *settings.access.values())
+        self._has_tickets = bool(settings.tickets.keys or settings.forward_auth.url)
         self._by_address: dict[tuple[str, int], list[str]] = {}
         for name, backend in settings.backends.items():
             if isinstance(backend.target, TcpTarget):
@@ -109,9 +125,30 @@ class Policy:
         return self._chosen(asker, target)
 
     def origin_known(self, origin: str | None) -> bool:
-        """Return whether any section serves pages of this origin."""
-        ways = (*self._backends.values(), *self._access.values())
-        return any(_serves(way, origin) for way in ways)
+        """Return whether any section serves pages of this origin, perhaps with a ticket.
+
+        Who sends no Origin is no browser, and may still show a ticket.
+        """
+        if origin is None and self._has_tickets and any(way.principals for way in self._ways):
+            return True
+        return any(_serves_page(way, origin, bearer=False) for way in self._ways)
+
+    def admit(self, asker: Asker) -> Deny | None:
+        """Return why nothing at all is open to `asker`, None where something may be.
+
+        Asked when he has shown his ticket, before a session is looked for.
+        """
+        if not self.origin_known(asker.origin):
+            return Deny(Code.ORIGIN, self.origin_hint(asker.origin))
+        if asker.ticket is not None:
+            if asker.ticket.origins and asker.origin not in asker.ticket.origins:
+                text = f"the ticket is not for origin {asker.origin}"
+                return Deny(Code.TICKET_REFUSED, text)
+            return None
+        fitting = (way for way in self._ways if _serves_page(way, asker.origin, bearer=False))
+        if any(not way.principals for way in fitting):
+            return None
+        return Deny(Code.TICKET_REQUIRED, "a ticket is needed")
 
     def origin_hint(self, origin: str | None) -> str:
         """Tell the page's developer which line is missing."""
@@ -125,9 +162,9 @@ class Policy:
         backend = self._backends.get(name)
         if backend is None:
             return Deny(Code.DENIED, f"no backend {name}")
-        if not _serves(backend, asker.origin):
-            rule = Rule(f"backend {name}", "origins")
-            return Deny(Code.DENIED, f"backend {name}: {self.origin_hint(asker.origin)}", rule=rule)
+        refusal = self._refusal(f"backend {name}", backend, asker)
+        if refusal is not None:
+            return refusal
         return Allow(
             name=name,
             target=backend.target,
@@ -147,15 +184,29 @@ class Policy:
             listed = _rule(access.allow, target)
             if listed is None:
                 continue
-            if not _serves(access, asker.origin):
-                hint = self.origin_hint(asker.origin)
-                answer = _untold(hint, Rule(f"access {name}", "origins"))
+            refusal = self._refusal(f"access {name}", access, asker)
+            if refusal is not None:
+                answer = _untold(refusal.reason, refusal.rule)
                 continue
             permitted = _permit(name, access, target, listed)
             if isinstance(permitted, Allow):
                 return permitted
             answer = permitted
         return answer
+
+    def _refusal(self, section: str, way: Way, asker: Asker) -> Deny | None:
+        """Return why a section does not serve an asker, None where it does."""
+        if not _serves_page(way, asker.origin, bearer=asker.is_bearer):
+            text, key = self.origin_hint(asker.origin), "origins"
+        elif way.principals and asker.principal is None:
+            text, key = "a ticket is needed", "principals"
+        elif way.principals and not {ANYBODY, asker.principal} & set(way.principals):
+            text, key = f"not open to {asker.principal}", "principals"
+        elif not _names_section(asker.ticket, section):
+            text, key = f"the ticket of {asker.principal} is for other backends", "principals"
+        else:
+            return None
+        return Deny(Code.DENIED, f"{section}: {text}", rule=Rule(section, key))
 
 
 def _permit(name: str, access: Access, target: HostTarget, listed: Destination) -> Allow | Deny:
@@ -196,7 +247,15 @@ def _origin_rule(way: Way, origin: str | None) -> str:
     return next((rule for rule in way.origins if origins.allowed(origin, (rule,))), "")
 
 
-def _serves(way: Way, origin: str | None) -> bool:
+def _serves_page(way: Way, origin: str | None, *, bearer: bool) -> bool:
+    """Return whether a section serves pages of an origin; a bearer's needs none."""
     if origin is None:
-        return way.allow_no_origin
+        return way.allow_no_origin or (bearer and bool(way.principals))
     return origins.allowed(origin, way.origins)
+
+
+def _names_section(ticket: Ticket | None, section: str) -> bool:
+    """Return whether a ticket leaves its bearer a section, called by its name alone."""
+    if ticket is None or ticket.backends is None:
+        return True
+    return section.partition(" ")[2] in ticket.backends

@@ -188,11 +188,39 @@ def test_ids_whose_end_was_acked_are_forgotten_in_order() -> None:
 def test_unknown_types_are_skipped_where_the_protocol_says_so() -> None:
     ends, stream = connected()
     before = ends.server.rx
-    found = ends.to_server(
-        b"\x0f\x02??", b"\x40\x03new", frames.encode_data(stream, b"x"), frames.Auth("t")
-    )
+    found = ends.to_server(b"\x0f\x02??", b"\x40\x03new", frames.encode_data(stream, b"x"))
     assert found == [events.DataReceived(stream, b"x")]
     assert ends.server.rx == before + 5 + 3
+
+
+def test_a_ticket_is_shown_and_answered_and_nothing_of_it_is_numbered() -> None:
+    ends, _ = connected()
+    before = ends.server.rx
+    assert ends.to_server(frames.Auth("t")) == [events.AuthReceived("t")]
+    assert ends.to_client(frames.AuthResult(Code.TICKET_REFUSED, 0)) == [
+        events.AuthResult(Code.TICKET_REFUSED, 0)
+    ]
+    assert ends.server.rx == before
+    assert "canary" not in repr(events.AuthReceived("canary"))
+
+
+def test_only_the_page_shows_tickets_and_only_the_server_answers() -> None:
+    ends, _ = connected()
+    assert ends.to_client(frames.Auth("t")) == []
+    assert ends.to_server(frames.AuthResult(Code.CLEAN, 60)) == []
+
+
+def test_of_what_is_said_of_tickets_the_newest_counts() -> None:
+    ends, _ = connected()
+    ends.client.auth("old")
+    ends.client.auth("new")
+    ends.server.auth_result(Code.TICKET_REFUSED, 0)
+    ends.server.auth_result(Code.CLEAN, 60)
+
+    assert frames.Auth("new") in heard(ends.client.next_message(ends.client_out))
+    said = heard(ends.server.next_message(ends.server_out))
+    results = [frame for frame in said if isinstance(frame, frames.AuthResult)]
+    assert results == [frames.AuthResult(Code.CLEAN, 60)]
 
 
 def test_a_ping_is_answered_with_the_newest_token_only() -> None:

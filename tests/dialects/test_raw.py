@@ -16,14 +16,13 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from sockproxy import ini, site
-from sockproxy.backends.opening import Opening
 from sockproxy.dialects.raw import PENDING_MAX_BYTES, RawPeer, choose, greeter
 from sockproxy.front import Visitor
 from sockproxy.hub import Hub
-from sockproxy.policy.access import Policy
-from sockproxy.streams import Shared
+from sockproxy.service import shared_by_all
 from sockproxy.upgrade import SocketFactory
 from tests import loopback
+from tests.helpers import result
 from tests.loopback import head, masked
 from tests.memory import Server
 
@@ -80,8 +79,7 @@ origins = https://app.example
 """
     settings = ini.loads(text).settings
     reactor: Any = loopback.reactor
-    opening = Opening(reactor, reactor.nameResolver)
-    hub = Hub(Shared(reactor, Policy(settings), opening, settings.limits), os.urandom)
+    hub = Hub(shared_by_all(settings, reactor, reactor.nameResolver), os.urandom)
     async with loopback.site(site.root(settings, hub, SocketFactory(reactor))) as web:
         yield web
 
@@ -286,7 +284,7 @@ class PlainSocket:
 
 def opened(server: Server) -> tuple[RawPeer, PlainSocket]:
     visitor = Visitor("https://app.example", "gw.example", "192.0.2.1", ())
-    peer = greeter("irc", server.shared)(visitor)
+    peer = result(greeter("irc", server.shared)(visitor))
     assert isinstance(peer, RawPeer)
     socket = PlainSocket()
     peer.opened(socket)

@@ -23,10 +23,8 @@ from twisted.web.server import Site
 from zope.interface import implementer
 
 from sockproxy import ini, site
-from sockproxy.backends.opening import Opening
 from sockproxy.hub import Hub
-from sockproxy.policy.access import Policy
-from sockproxy.streams import Shared
+from sockproxy.service import shared_by_all
 from sockproxy.upgrade import SocketFactory
 from tests import loopback
 from tests.backends.test_opening import Authority, tls_backend
@@ -188,8 +186,7 @@ def served(*targets: str) -> Resource:
     ]
     settings = ini.loads("[listen web]\nendpoint = tcp:8080\n" + "".join(sections)).settings
     reactor = loopback.reactor
-    opening = Opening(reactor, reactor.nameResolver)
-    shared = Shared(reactor, Policy(settings), opening, settings.limits)
+    shared = shared_by_all(settings, reactor, reactor.nameResolver)
     return site.root(settings, Hub(shared, os.urandom), SocketFactory(reactor))
 
 

@@ -195,12 +195,13 @@ class OverWebSocket(Carrier):
 
     inbound: Inbound
     outbound: Outbound
+    make_socket: type[PlainSocket] = PlainSocket
 
     def attach(self) -> None:
         visitor = Visitor(self.origin, "gw.example", PEER, ("sockproxy.v1",))
-        self.link, self.socket = WebSocketLink(self.server.hub, visitor), PlainSocket()
+        self.link, self.socket = WebSocketLink(self.server.hub, visitor), self.make_socket()
         self.link.opened(self.socket)
-        self.inbound, self.outbound = self.page.attach.hello()
+        self.inbound, self.outbound = self.page.attach.hello(0, self._tlvs())
         self.link.message(self.page.core.next_message(self.outbound), text=False)
 
     def hear(self) -> int:
@@ -218,6 +219,9 @@ class OverWebSocket(Carrier):
     def lose(self) -> None:
         self.link.closed(1006, "")
 
+    def _tlvs(self) -> frames.Tlvs:
+        return {HelloTlv.TICKET: self.page.ticket.encode()} if self.page.ticket else {}
+
 
 class OverHttp(Carrier):
     """POSTs: one DOWN that waits, and an UP whenever there is something to say."""
@@ -232,7 +236,10 @@ class OverHttp(Carrier):
 
     def attach(self) -> None:
         self.ups, self.downs = 0, 1
-        self.inbound, outbound = self.page.attach.hello(1, self._tlvs())
+        tlvs = self._tlvs()
+        if self.page.ticket:
+            tlvs[HelloTlv.TICKET] = self.page.ticket.encode()
+        self.inbound, outbound = self.page.attach.hello(1, tlvs)
         self.down = self.post_down(self.page.core.next_message(outbound, UP_ROOM_BYTES))
 
     def next_down(self) -> None:

@@ -7,9 +7,9 @@ import pytest
 from sockproxy.codes import Code
 from sockproxy.core import frames, varint
 from sockproxy.front import Visitor
-from sockproxy.hub import Refused
 from sockproxy.links import hello
 from sockproxy.policy.access import Asker
+from sockproxy.refused import Refused
 
 HELLO = frames.Hello(1, 1, 3, 2, 99, b"i" * 16, b"s" * 32, {5: b"\x01"})
 

@@ -11,6 +11,7 @@ from sockproxy.core import events, frames
 from sockproxy.links.http import Down, Up
 from tests.links.carriers import Carrier, OverHttp, OverPolls, PlainRequest
 from tests.links.outline import LinkOutline
+from tests.links.ticketed import TicketOutline
 from tests.memory import ORIGIN, Page, Server
 
 
@@ -25,6 +26,14 @@ class HttpOutline(LinkOutline):
         assert way.down is not None
         assert way.down.finished
         return way.down.frames()[-1]
+
+
+class TestTicketsByStream(TicketOutline):
+    kind = "stream"
+
+
+class TestTicketsByPoll(TicketOutline):
+    kind = "poll"
 
 
 class TestStream(HttpOutline):

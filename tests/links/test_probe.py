@@ -9,9 +9,9 @@ import pytest
 from sockproxy.codes import Code
 from sockproxy.core import events, frames
 from sockproxy.front import Visitor
-from sockproxy.hub import Refused
 from sockproxy.links.probe import ECHO_MAX_BYTES, ECHOES, PROBE_WITHIN_S, Probe
 from sockproxy.links.websocket import WebSocketLink
+from sockproxy.refused import Refused
 from tests.links.carriers import OverHttp, PlainSocket
 from tests.memory import ORIGIN, Page, Server
 

@@ -6,14 +6,18 @@ from typing import Any
 
 import pytest
 
+from sockproxy import service
 from sockproxy.codes import Code
 from sockproxy.core import events, frames
 from sockproxy.front import Visitor
 from sockproxy.links.hello import HELLO_MAX_BYTES
-from sockproxy.links.websocket import WebSocketLink, greeter
+from sockproxy.links.websocket import EARLY_MAX_BYTES, WebSocketLink, greeter
 from sockproxy.upgrade import Refusal
+from tests.application import Application
+from tests.helpers import result
 from tests.links.carriers import Carrier, OverWebSocket, PlainSocket
 from tests.links.outline import LinkOutline
+from tests.links.ticketed import FORWARD, TicketOutline
 from tests.memory import ORIGIN, Page, Server
 
 
@@ -27,6 +31,65 @@ class TestWebSocket(LinkOutline):
     def last_word(self, way: Carrier) -> Any:
         assert isinstance(way, OverWebSocket)
         return way.socket.frames()[-1]
+
+
+class PausableSocket(PlainSocket):
+    """A WebSocket that may be told to wait."""
+
+    is_paused = False
+
+    def pause_reading(self) -> None:
+        self.is_paused = True
+
+    def resume_reading(self) -> None:
+        self.is_paused = False
+
+
+class TestTickets(TicketOutline):
+    kind = "websocket"
+
+    def slow(self, server: Server, page: Page) -> Carrier:
+        way = super().slow(server, page)
+        assert isinstance(way, OverWebSocket)
+        way.make_socket = PausableSocket
+        return way
+
+    @pytest.fixture
+    def asked(self, monkeypatch: pytest.MonkeyPatch) -> Application:
+        agent = Application()
+        monkeypatch.setattr(service, "Agent", lambda *_, **__: agent)
+        return agent
+
+    def waiting(self) -> OverWebSocket:
+        server = Server(FORWARD)
+        way = self.slow(server, Page(server, ticket="opaque"))
+        way.attach()
+        assert isinstance(way, OverWebSocket)
+        return way
+
+    def test_a_link_is_not_read_while_it_is_found_out_who_asks(self, asked: Application) -> None:
+        way = self.waiting()
+        assert isinstance(way.socket, PausableSocket)
+        assert way.socket.is_paused
+        asked.answer()
+
+        assert not way.socket.is_paused
+
+    def test_what_was_under_way_then_is_held_up_to_a_limit(self, asked: Application) -> None:
+        way = self.waiting()
+        way.link.message(bytes(EARLY_MAX_BYTES), text=False)
+        assert way.socket.ended is None
+        way.link.message(b"\0", text=False)
+
+        assert way.socket.frames()[-1].code == Code.TOO_BIG
+        assert asked.called_off == 1
+
+    def test_an_application_that_is_away_is_told_as_busy(self, asked: Application) -> None:
+        way = self.waiting()
+        asked.refuse()
+
+        refuse = way.socket.frames()[-1]
+        assert (refuse.code, refuse.retry_ms) == (Code.BUSY, 2000)
 
 
 def visitor(origin: str | None = ORIGIN, *offered: str) -> Visitor:
@@ -48,10 +111,10 @@ def first_message(page: Page) -> bytes:
 def test_only_our_subprotocol_is_upgraded() -> None:
     greet = greeter(Server().hub)
 
-    assert greet(visitor(ORIGIN, "binary")) == Refusal(
+    assert result(greet(visitor(ORIGIN, "binary"))) == Refusal(
         400, "this URL speaks the WebSocket subprotocol sockproxy.v1"
     )
-    assert isinstance(greet(visitor(ORIGIN, "x", "sockproxy.v1")), WebSocketLink)
+    assert isinstance(result(greet(visitor(ORIGIN, "x", "sockproxy.v1"))), WebSocketLink)
 
 
 def test_hello_is_answered_with_welcome_and_early_frames_count() -> None:

@@ -11,6 +11,7 @@ from sockproxy.codes import Code
 from sockproxy.policy.access import UNTOLD, Allow, Asker, Deny, Policy, Rule, out_of_bounds
 from sockproxy.policy.destination import parse
 from sockproxy.policy.target import HostTarget, NamedTarget
+from sockproxy.policy.ticket import Ticket
 from sockproxy.settings import TcpTarget, UnixTarget
 
 APP = "https://app.example"
@@ -301,3 +302,107 @@ def test_backends_at_one_address_each_serve_their_own_pages() -> None:
     sections = [answer.rule.section for answer in rules.values() if isinstance(answer, Allow)]
     assert sections == ["backend a", "backend b", "access c"]
     assert isinstance(rules["d"], Deny)
+
+
+TICKETED = f"""{NOTHING}
+[forward_auth]
+url = http://127.0.0.1:8000/who
+
+[backend mine]
+target = tcp:127.0.0.1:1
+origins = {APP}
+principals =
+    alice
+    bob
+
+[backend members]
+target = tcp:127.0.0.1:2
+origins = {APP}
+principals = *
+
+[access web]
+allow = chat.example.org:6667
+origins = {APP}
+principals = *
+"""
+MEMBERS_ONLY = Policy(ini.loads(TICKETED).settings)
+MINE, MEMBERS = NamedTarget("mine"), NamedTarget("members")
+
+
+def by(principal: str, origin: str | None = APP, **narrows: Any) -> Asker:
+    return Asker(origin, None, "192.0.2.1").known_by(Ticket(principal, 60.0, **narrows))
+
+
+@pytest.mark.parametrize(
+    ("asker", "target", "reason"),
+    [
+        (by("alice"), MINE, None),
+        (by("bob"), MINE, None),
+        (by("carol"), MINE, "backend mine: not open to carol"),
+        (by("carol"), MEMBERS, None),
+        (by("carol"), CHAT, None),
+        (Asker(APP, None, "192.0.2.1"), MINE, "backend mine: a ticket is needed"),
+        (Asker(APP, None, "192.0.2.1"), CHAT, UNTOLD),
+        (by("alice", backends=("members",)), MEMBERS, None),
+        (
+            by("alice", backends=("members",)),
+            MINE,
+            "backend mine: the ticket of alice is for other backends",
+        ),
+        (by("alice", backends=("members",)), CHAT, UNTOLD),
+        (by("alice", backends=("web",)), CHAT, None),
+        (by("alice", backends=()), MEMBERS, "backend members: the ticket of alice is for other"),
+        (by("alice", None), MINE, None),
+        (by("alice", None, bearer=False), MINE, "backend mine: no Origin"),
+        (by("alice", EVIL), MINE, "backend mine: origin https://evil.example is not listed"),
+        (by("alice", "null"), MINE, "backend mine: origin 'null' cannot be listed"),
+        (by("alice", backends=("irc",)), IRC, "no backend irc"),
+    ],
+)
+def test_a_section_is_open_to_its_principals(
+    asker: Asker, target: NamedTarget | HostTarget, reason: str | None
+) -> None:
+    answer = MEMBERS_ONLY.decide(asker, target)
+
+    assert isinstance(answer, Allow) == (reason is None)
+    if isinstance(answer, Deny):
+        assert answer.code is Code.DENIED
+        assert answer.reason.startswith(reason or "")
+
+
+def test_the_option_that_decides_is_named() -> None:
+    answer = MEMBERS_ONLY.decide(by("carol"), MINE)
+
+    assert isinstance(answer, Deny)
+    assert answer.rule == Rule("backend mine", "principals")
+
+
+@pytest.mark.parametrize(
+    ("asker", "code"),
+    [
+        (by("alice"), None),
+        (by("carol", EVIL), Code.ORIGIN),
+        (by("alice", origins=(APP,)), None),
+        (by("alice", origins=(OTHER,)), Code.TICKET_REFUSED),
+        (by("alice", None, origins=(OTHER,)), Code.TICKET_REFUSED),
+        (Asker(APP, None, "192.0.2.1"), Code.TICKET_REQUIRED),
+        (Asker(None, None, "192.0.2.1"), Code.TICKET_REQUIRED),
+        (Asker(EVIL, None, "192.0.2.1"), Code.ORIGIN),
+    ],
+)
+def test_who_cannot_get_anything_is_told_at_once(asker: Asker, code: Code | None) -> None:
+    answer = MEMBERS_ONLY.admit(asker)
+
+    assert (answer and answer.code) == code
+
+
+def test_where_something_is_open_to_all_nobody_needs_a_ticket() -> None:
+    assert POLICY.admit(Asker(APP, None, "192.0.2.1")) is None
+    assert POLICY.admit(Asker(None, None, "192.0.2.1")) is None
+
+
+def test_who_sends_no_origin_may_still_show_a_ticket() -> None:
+    assert MEMBERS_ONLY.origin_known(None)
+    assert MEMBERS_ONLY.origin_known(APP)
+    assert not MEMBERS_ONLY.origin_known("null")
+    assert not Policy(ini.loads(INI.replace("allow_no_origin", "#")).settings).origin_known(None)

@@ -1,0 +1,1 @@
+"""Who is it that asks, and for how long is he welcome?"""

@@ -1,0 +1,55 @@
+"""Which tickets are no longer good? A file says so, and is read again when it changes."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from twisted.logger import Logger
+
+from sockproxy.policy.revoked import Revoked, parse
+
+Mark = tuple[int, int, int]
+
+
+class Revocations:
+    """The list in a file, as it was when it could last be read."""
+
+    log = Logger()
+
+    def __init__(self, file: str | None) -> None:
+        self.list = Revoked()
+        self._file = Path(file) if file else None
+        self._mark: Mark | None = None
+
+    def look(self) -> bool:
+        """Read the file if it has changed; return whether the list is another one now.
+
+        One that cannot be read, or says nothing sound, changes nothing: it is told once.
+        """
+        if self._file is None:
+            return False
+        mark = self._marked(self._file)
+        if mark == self._mark:
+            return False
+        self._mark = mark
+        try:
+            found = parse(self._file.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            self.log.error(
+                "revoked = {file}: {reason}; the list before it holds",
+                file=str(self._file),
+                reason=str(error),
+            )
+            return False
+        changed, self.list = found != self.list, found
+        return changed
+
+    @staticmethod
+    def _marked(file: Path) -> Mark | None:
+        """Return what tells one version of a file from another."""
+        try:
+            found = os.stat(file)
+        except OSError:
+            return None
+        return found.st_mtime_ns, found.st_size, found.st_ino
