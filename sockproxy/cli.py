@@ -5,13 +5,17 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from math import inf
+from secrets import token_bytes
 from textwrap import wrap
 
 from pydantic import BaseModel
 
-from sockproxy import ini
+from sockproxy import ini, minting
 from sockproxy.policy.access import Allow, Asker, Policy
 from sockproxy.policy.target import BadTarget, HostTarget, NamedTarget, parse
+from sockproxy.policy.ticket import Ticket
 from sockproxy.values import written
 
 WIDTH = 88
@@ -29,11 +33,14 @@ def main(arguments: Sequence[str]) -> int:
     _explain_options(commands.add_parser("explain", help="say which rule lets a page in or not"))
     commands.add_parser("defaults", help="print every option with its default and meaning")
     _faultproxy_options(commands.add_parser("faultproxy", help="break connections on purpose"))
+    minting.options(commands.add_parser("ticket", help="mint a ticket, or say what one is"))
     chosen = parser.parse_args(arguments)
     if chosen.command == "check":
         return _check(chosen.file)
     if chosen.command == "explain":
         return _explain(chosen.config, chosen.origin, chosen.principal, chosen.target)
+    if chosen.command == "ticket":
+        return minting.run(chosen, datetime.now(UTC).timestamp(), token_bytes)
     if chosen.command == "faultproxy":
         return _faultproxy(chosen.listen, chosen.to, chosen.seed, chosen.fault)
     print("\n".join(defaults()))
@@ -72,7 +79,9 @@ def _explain(file: str, origin: str, principal: str, target: str) -> int:
     except (ini.SettingsError, BadTarget) as error:
         print(error, file=sys.stderr)
         return 2
-    asker = Asker(_given(origin), _given(principal), peer="")
+    asker = Asker(_given(origin), None, peer="")
+    if _given(principal) is not None:
+        asker = asker.known_by(Ticket(principal, inf))
     answer = Policy(loaded.settings).decide(asker, wanted)
     if isinstance(answer, Allow):
         print(f"allowed: {origin} may reach {target}")

@@ -115,6 +115,12 @@ allow =
     chat.example.org:6667
     *.example.net:80-90
 deny = bad.example.net
+[forward_auth]
+url = http://127.0.0.1:8000/
+[backend mine]
+target = tcp:127.0.0.1:1
+origins = https://app.example
+principals = alice
 """
 
 
@@ -148,6 +154,22 @@ deny = bad.example.net
         ),
         (("-", "-", "[::1]:80"), 1, "denied: no [access] allows ::1:80\n"),
         (("-", "-", "nothing"), 1, "denied: no backend nothing\n"),
+        (
+            ("https://app.example", "alice", "mine"),
+            0,
+            "allowed: https://app.example may reach mine\n"
+            "  FILE:18: [backend mine] origins = https://app.example\n",
+        ),
+        (
+            ("https://app.example", "bob", "mine"),
+            1,
+            "denied: backend mine: not open to bob\n  FILE:19: [backend mine] principals\n",
+        ),
+        (
+            ("https://app.example", "-", "mine"),
+            1,
+            "denied: backend mine: a ticket is needed\n  FILE:19: [backend mine] principals\n",
+        ),
     ],
 )
 def test_the_rule_that_decides_is_told_with_its_line(

@@ -426,3 +426,27 @@ def test_lines_are_told_apart_as_configparser_does(text: str) -> None:
         assert f"[{section}]" in stands
         for key in filter(None, parser.options(section)):
             assert text.split("\n")[lines.of(section, key) - 1].strip().startswith(key)
+
+
+PRINCIPALS = "principals = alice\n"
+
+
+def test_a_user_that_nobody_could_show_to_be_is_told() -> None:
+    assert problems(SMALLEST + PRINCIPALS) == [
+        "7: [backend irc] principals: nobody can say who he is; add [tickets] keys or"
+        " [forward_auth] url"
+    ]
+    assert problems(SMALLEST + PRINCIPALS + "[tickets]\nleeway = 1s\n")[0].startswith("7: ")
+    ini.loads(f"{SMALLEST}{PRINCIPALS}[forward_auth]\nurl = http://127.0.0.1/\n")
+
+
+def test_a_key_that_is_wrong_hides_no_other_complaint(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOCKPROXY_TEST_KEY", "0123456789abcdef0123456789abcdef")
+    text = f"{SMALLEST}{PRINCIPALS}[tickets]\nkeys = k HS256 env:SOCKPROXY_NONE\n"
+    assert problems(text) == [
+        "9: [tickets] keys: key k: there is no SOCKPROXY_NONE in the environment"
+    ]
+    twice = "keys =\n k HS256 env:SOCKPROXY_TEST_KEY\n k HS256 env:SOCKPROXY_TEST_KEY\n"
+    assert problems(f"{SMALLEST}[tickets]\n{twice}") == [
+        "8: [tickets] keys: two keys have the same KID"
+    ]

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
-from sockproxy.settings import Access, Backend, Limits, Listener, Service
+from sockproxy.settings import Access, Backend, ForwardAuth, Limits, Listener, Service, Tickets
 from sockproxy.values import convert, written
+from tests.tickets import NEW, OLD, PUBLIC, SHARED
 
 
 @pytest.mark.parametrize(
@@ -42,8 +47,16 @@ def test_what_is_no_size_says_what_to_write(text: str) -> None:
 
 @given(st.text(max_size=30))
 def test_every_text_of_an_option_has_a_meaning_or_a_complaint(text: str) -> None:
-    models: list[type[BaseModel]] = [Service, Limits, Backend, Access, Listener]
-    for model in models:
+    models: list[type[BaseModel]] = [
+        Service,
+        Limits,
+        Backend,
+        Access,
+        Listener,
+        Tickets,
+        ForwardAuth,
+    ]
+    for model in [*models, ForwardAuth]:
         for key in model.model_fields:
             with suppress(ValueError):
                 convert(model, key, text)
@@ -85,3 +98,67 @@ def test_what_is_written_means_the_same(model: type[BaseModel], key: str, text: 
     value = convert(model, key, text)
 
     assert written(field, float(value) if key == "opens_per_s" else value) == text
+
+
+@pytest.fixture
+def keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("SOCKPROXY_TEST_KEY", SHARED.decode())
+    monkeypatch.setenv("SOCKPROXY_SHORT", "short")
+    monkeypatch.setenv("SOCKPROXY_PEM", PUBLIC.decode())
+    other = ec.generate_private_key(ec.SECP256R1()).public_key()
+    pem = other.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    (tmp_path / "other.pem").write_bytes(pem)
+    (tmp_path / "new.pem").write_bytes(PUBLIC)
+    return tmp_path
+
+
+def test_a_key_has_a_name_an_algorithm_and_a_source(keys: Path) -> None:
+    text = f"old HS256 env:SOCKPROXY_TEST_KEY\nnew  EdDSA  file:{keys}/new.pem"
+
+    assert convert(Tickets, "keys", text) == (OLD, NEW)
+    assert "0123" not in repr(convert(Tickets, "keys", text))
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("old", "'old': write KID HS256 SECRET or KID EdDSA SECRET"),
+        ("old HS512 env:SOCKPROXY_TEST_KEY", "'old': write KID HS256 SECRET"),
+        ("o/d HS256 env:SOCKPROXY_TEST_KEY", "'o/d': write KID HS256 SECRET"),
+        ("old HS256", "'old': write KID HS256 SECRET"),
+        ("old HS256 sesame", "key old: a secret is written file:PATH or env:NAME"),
+        ("old HS256 env:SOCKPROXY_SHORT", "key old: 5 bytes are below 32"),
+        ("old HS256 env:SOCKPROXY_PEM", "key old: a key in PEM is none for HS256"),
+        ("new EdDSA env:SOCKPROXY_TEST_KEY", "key new: it is no public Ed25519 key in PEM"),
+        ("new EdDSA file:FOLDER/other.pem", "key new: it is no public Ed25519 key in PEM"),
+        ("new EdDSA file:FOLDER/none.pem", "cannot be read: No such file"),
+    ],
+)
+def test_a_key_that_could_be_misused_is_none(keys: Path, text: str, reason: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(reason)):
+        convert(Tickets, "keys", text.replace("FOLDER", str(keys)))
+
+
+@pytest.mark.parametrize(
+    ("model", "key", "good", "bad"),
+    [
+        (Backend, "principals", "alice\n*", "a b"),
+        (ForwardAuth, "cookies", "sessionid\n__Host-s", "a=b"),
+        (ForwardAuth, "url", "http://127.0.0.1:8000/who?x=1", "ftp://127.0.0.1/"),
+        (ForwardAuth, "url", "https://app.example", "https://user@app.example/"),
+        (ForwardAuth, "url", "http://[::1]:8000/", "http://127.0.0.1/\u00e4"),
+        (ForwardAuth, "url", "http://app.example/", "http://"),
+    ],
+)
+def test_names_and_addresses_of_users_are_sound(
+    model: type[BaseModel], key: str, good: str, bad: str
+) -> None:
+    assert convert(model, key, good)
+    with pytest.raises(ValueError, match=r"is no name of|write http"):
+        convert(model, key, bad)
+
+
+def test_an_option_without_a_value_may_be_written_as_one() -> None:
+    assert convert(ForwardAuth, "url", "") is None
+    assert convert(Tickets, "revoked", "") is None
+    assert written(Tickets.model_fields["revoked"], None) == ""

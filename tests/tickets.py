@@ -13,7 +13,7 @@ from sockproxy.settings import TicketKey, Tickets
 
 SHARED = b"0123456789abcdef0123456789abcdef"
 PRIVATE = Ed25519PrivateKey.from_private_bytes(bytes(32))
-PUBLIC = PRIVATE.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+PUBLIC = PRIVATE.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).rstrip()
 
 OLD = TicketKey(kid="old", algorithm="HS256", material=SecretBytes(SHARED))
 NEW = TicketKey(kid="new", algorithm="EdDSA", material=SecretBytes(PUBLIC))

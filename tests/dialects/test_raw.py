@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import pytest_twisted
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IHalfCloseableProtocol
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
@@ -20,11 +21,14 @@ from sockproxy.dialects.raw import PENDING_MAX_BYTES, RawPeer, choose, greeter
 from sockproxy.front import Visitor
 from sockproxy.hub import Hub
 from sockproxy.service import shared_by_all
-from sockproxy.upgrade import SocketFactory
+from sockproxy.upgrade import Refusal, SocketFactory
 from tests import loopback
+from tests.application import Application
 from tests.helpers import result
+from tests.links.ticketed import FORWARD, TICKETS
 from tests.loopback import head, masked
 from tests.memory import Server
+from tests.tickets import SHARED, mint
 
 ORIGIN = "Origin: https://app.example"
 
@@ -345,3 +349,68 @@ def test_a_browser_that_leaves_ends_the_attempt_to_connect() -> None:
 
     assert server.reactor.connectors[0].stoppedConnecting
     assert not server.reactor.getDelayedCalls()
+
+
+def greeted(server: Server, ticket: str, *offered: str) -> Any:
+    asked = Visitor("https://app.example", "gw.example", "192.0.2.1", offered, ticket)
+    return result(greeter("told", server.shared)(asked))
+
+
+@pytest.fixture
+def ticketed(monkeypatch: pytest.MonkeyPatch) -> Server:
+    monkeypatch.setenv("SOCKPROXY_TEST_KEY", SHARED.decode())
+    return Server(TICKETS)
+
+
+def test_a_ticket_opens_one_socket(ticketed: Server) -> None:
+    peer = greeted(ticketed, mint(exp=60), "binary")
+
+    assert isinstance(peer, RawPeer)
+    assert peer.subprotocol == "binary"
+    assert greeted(ticketed, mint(exp=60)) == Refusal(403, "the ticket has been used before")
+
+
+@pytest.mark.parametrize(
+    ("ticket", "text"),
+    [
+        ("", "backend told: a ticket is needed"),
+        ("x", "the ticket is no JWT in its compact form"),
+        (mint(exp=60, sub="carol"), "backend told: not open to carol"),
+    ],
+)
+def test_without_a_good_ticket_there_is_no_socket(ticketed: Server, ticket: str, text: str) -> None:
+    assert greeted(ticketed, ticket) == Refusal(403, text)
+
+
+def test_a_socket_ends_with_its_ticket(ticketed: Server) -> None:
+    peer, socket = greeted(ticketed, mint(exp=60)), PlainSocket()
+    peer.opened(socket)
+    backend = ticketed.backend()
+    ticketed.reactor.advance(65)
+    ticketed.hub.sweep()
+
+    assert socket.close_code == 1008
+    assert backend.aborted
+    assert len(ticketed.shared.auth) == 0
+
+
+def test_a_socket_that_is_gone_is_not_watched(ticketed: Server) -> None:
+    peer = greeted(ticketed, mint(exp=60))
+    peer.opened(PlainSocket())
+    ticketed.backend()
+    peer.closed(1000, "")
+
+    assert len(ticketed.shared.auth) == 0
+
+
+def test_an_application_that_is_away_is_told_as_such(monkeypatch: pytest.MonkeyPatch) -> None:
+    agent = Application()
+    monkeypatch.setattr("sockproxy.service.Agent", lambda *_, **__: agent)
+    server = Server(FORWARD)
+    asked = Visitor("https://app.example", "gw.example", "192.0.2.1", (), "opaque")
+    answers: list[Any] = []
+    greeting: Any = greeter("told", server.shared)(asked)
+    Deferred.fromCoroutine(greeting).addCallback(answers.append)
+    agent.refuse()
+
+    assert answers == [Refusal(503, "who you are cannot be found out now")]
