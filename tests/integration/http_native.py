@@ -131,7 +131,8 @@ class HttpCarrier:
             transport.setTcpNoDelay(True)
             self._wires.append(wire)
         core, attach = self.client.core, self.client.attach
-        self._inbound, outbound = attach.hello(1, self._tlvs())
+        tlvs = {**self._tlvs(), **self.client.shown()}
+        self._inbound, outbound = attach.hello(1, tlvs)
         self._ask(core.next_message(outbound, ROOM_BYTES))
 
     def close(self) -> None:

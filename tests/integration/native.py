@@ -14,9 +14,10 @@ from autobahn.twisted.websocket import WebSocketClientFactory, WebSocketClientPr
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import TCP4ClientEndpoint
 
+from sockproxy.codes import HelloTlv
 from sockproxy.core import events
 from sockproxy.core.attach import ClientAttach
-from sockproxy.core.frames import SECRET_BYTES
+from sockproxy.core.frames import SECRET_BYTES, Tlvs
 from sockproxy.core.pipe import Inbound, Outbound
 from sockproxy.core.session import Role, Session, Windows
 
@@ -72,10 +73,12 @@ class NativeClient:
         *,
         origin: str | None = "https://app.example",
         windows: Windows | None = None,
+        ticket: str = "",
     ) -> None:
         self.reactor = reactor
         self.port = port
         self.origin = origin
+        self.ticket = ticket
         self.core = Session(Role.CLIENT, windows or Windows(), reactor.seconds)
         self.secrets: list[bytes] = []
         self.attach = ClientAttach(self.core, self._draw)
@@ -133,9 +136,13 @@ class NativeClient:
     def carrier_opened(self, carrier: Carrier) -> None:
         self.carrier = carrier
         carrier.transport.setTcpNoDelay(True)
-        self._inbound, self._outbound = self.attach.hello()
+        self._inbound, self._outbound = self.attach.hello(0, self.shown())
         self.flush()
         self._check()
+
+    def shown(self) -> Tlvs:
+        """Return what shows who the user is."""
+        return {HelloTlv.TICKET: self.ticket.encode()} if self.ticket else {}
 
     def received(self, carrier: Carrier, payload: bytes) -> None:
         if carrier is not self.carrier or carrier.deaf or self._inbound is None:
