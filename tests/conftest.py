@@ -17,7 +17,7 @@ import pytest_twisted
 from hypothesis import HealthCheck, settings
 from twisted.internet import reactor as global_reactor
 from twisted.internet.task import deferLater
-from twisted.logger import ILogObserver, LogEvent, globalLogPublisher
+from twisted.logger import ILogObserver, LogEvent, formatEvent, globalLogPublisher
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
@@ -91,6 +91,20 @@ def logged_errors() -> Iterator[LoggedErrors]:
     left = errors.texts()
     if left:
         pytest.fail("errors in the log:\n" + "\n".join(left), pytrace=False)
+
+
+@pytest.fixture
+def lines() -> Iterator[list[str]]:
+    """What is logged during the test."""
+    caught: list[str] = []
+
+    @implementer(ILogObserver)
+    def observe(event: LogEvent) -> None:
+        caught.append(formatEvent(event))
+
+    globalLogPublisher.addObserver(observe)
+    yield caught
+    globalLogPublisher.removeObserver(observe)
 
 
 @pytest.fixture(autouse=True)
