@@ -7,7 +7,6 @@ from collections.abc import Callable
 from ipaddress import ip_network
 from typing import Any
 
-from OpenSSL import SSL, crypto
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from twisted.internet.endpoints import serverFromString
@@ -28,6 +27,11 @@ _UNITS_BYTES = {
     "GiB": 1024**3,
 }
 _QUANTITY = re.compile(r"([0-9]{1,15}(?:\.[0-9]+)?)\s*([A-Za-z]+)", re.ASCII)
+# What Twisted's own wrappers take from anybody, or agree to, is theirs to choose.
+_INSTEAD = {
+    "ssl": "tcp:PORT, and certificate = FILE, private_key = FILE",
+    "haproxy": "what stands behind haproxy:, and proxy_protocol = yes",
+}
 _WORDS = {"yes": True, "no": False, "true": True, "false": False, "on": True, "off": False}
 
 
@@ -91,12 +95,13 @@ def _port(text: str) -> int:
 
 
 def _endpoint(text: str) -> str:
+    kind = text.partition(":")[0]
+    if kind in _INSTEAD:
+        raise ValueError(f"{text!r}: write {_INSTEAD[kind]}")
     try:
         endpoint = serverFromString(MemoryReactor(), text)
-    except OSError as error:
-        raise ValueError(f"{text!r}: {error.filename}: {error.strerror}") from None
-    except (SSL.Error, crypto.Error):
-        raise ValueError(f"{text!r}: its key or certificate is no PEM file") from None
+    except RuntimeError:  # Twisted's way to say that a backslash stands last
+        raise ValueError(f"{text!r}: write \\\\ for a backslash") from None
     except (ValueError, TypeError, LookupError) as error:
         raise ValueError(f"{text!r} is no Twisted server endpoint: {error}") from None
     if not 0 <= getattr(endpoint, "_port", 0) <= MAX_PORT:
