@@ -10,7 +10,6 @@ from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.internet.error import ConnectionDone
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.internet.task import Clock
-from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 
 from sockproxy.door import Front
@@ -18,7 +17,7 @@ from sockproxy.proxied import HEADER_S, ProxiedFactory
 from sockproxy.proxy_header import V2_MAX_BYTES
 from sockproxy.settings import Service
 from tests.helpers import chunkings
-from tests.test_door import LIMIT, POST, Told, length
+from tests.test_door import LIMIT, POST, HalfClosed, Told, length
 from tests.test_proxy_header import LINE, MARK, V6, binary, tcp
 
 PROXY = IPv4Address("TCP", "10.0.0.1", 50_000)
@@ -70,7 +69,7 @@ class Held:
         self.clock = Clock()
         self.inner = inner or Inner()
         factory = ProxiedFactory(self.inner, trusted, self.clock)
-        self.transport = StringTransport(peerAddress=peer)
+        self.transport = HalfClosed(peerAddress=peer)
         self.protocol = factory.buildProtocol(peer)
         self.protocol.makeConnection(self.transport)
 
@@ -256,3 +255,13 @@ def test_a_client_without_an_address_cannot_say_that_he_has_one() -> None:
     )
     assert [address.host for address in told.clients] == ["203.0.113.9"]
     held.ends()
+
+
+def test_a_refusal_is_read_to_its_end_before_the_connection_is_reset() -> None:
+    told, held = door_for(LINE, b"Host: another.example")
+
+    assert b"HTTP/1.1 400 " in held.transport.value()
+    assert held.transport.is_half_closed
+    assert not held.is_cut
+    held.ends()
+    assert told.clients == []
