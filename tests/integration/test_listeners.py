@@ -11,6 +11,7 @@ import shutil
 import socket
 import ssl
 import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -26,11 +27,17 @@ from tests.pems import HOST, Pem, made, written
 
 OPERATIONS = middleboxes.DOCS.with_name("operations.md")
 DOWN = "/sp/_/down"
-PATIENCE_S = 5.0
+PATIENCE_S = 20.0
 RENEWED_WITHIN_S = 15.0
 # What testssl says of the OpenSSL that it runs, not of the server.
 OF_ITS_OWN = {"engine_problem", "RC4"}
 LEAST_FINDINGS = 30
+AS_SYSTEMD = """
+import os, sys
+os.dup2(int(sys.argv[1]), 3)
+os.environ.update(LISTEN_FDS="1", LISTEN_FDNAMES="web", LISTEN_PID=str(os.getpid()))
+os.execv(sys.argv[2], sys.argv[2:])
+"""
 
 
 @pytest.fixture
@@ -191,6 +198,27 @@ def test_who_comes_past_the_proxy_is_cut(tmp_path: Path, root: Pem) -> None:
         told = re.findall(r"PROXY header of (\S+) refused: (.*)", server.said())
         assert [source for source, _ in told] == ["127.0.0.9", "127.0.0.1"]
         assert "from 192.0.2.7" in server.said()
+
+
+def test_a_socket_that_systemd_opened_may_speak_tls(tmp_path: Path, root: Pem) -> None:
+    """It is there before the service is, so that the first client waits for it."""
+    listener = f"[listen web]\nendpoint = systemd:domain=INET:index=0\n{certified(tmp_path, root)}"
+    (tmp_path / "proxy.ini").write_text(listener + INI)
+    with socket.create_server(("127.0.0.1", 0)) as opened:
+        twistd = (str(processes.BIN / "twistd"), "-n", "--pidfile=", "sockproxy")
+        process = subprocess.Popen(
+            [sys.executable, "-c", AS_SYSTEMD, str(opened.fileno()), *twistd, "-c", "proxy.ini"],
+            cwd=tmp_path,
+            pass_fds=[opened.fileno()],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        try:
+            answer, _ = asked(opened.getsockname()[1], root, post(DOWN))
+        finally:
+            process.terminate()
+            process.wait()
+    assert status(answer) == 403
 
 
 def test_the_listeners_of_the_manual_load(tmp_path: Path) -> None:
