@@ -13,13 +13,14 @@ from io import BytesIO
 from typing import Any
 
 from twisted.internet.address import IPv4Address, IPv6Address
-from twisted.internet.interfaces import IAddress, IDelayedCall
+from twisted.internet.interfaces import IAddress, IDelayedCall, IHandshakeListener
 from twisted.internet.protocol import connectionDone
 from twisted.logger import Logger
-from twisted.protocols.policies import ProtocolWrapper
+from twisted.protocols.tls import TLSMemoryBIOProtocol
 from twisted.python.failure import Failure
 from twisted.web import http, server
 from twisted.web.resource import Resource
+from zope.interface import implementer
 
 from sockproxy.head import (
     END,
@@ -111,6 +112,7 @@ class Request(server.Request):
         self.content = BytesIO()
 
 
+@implementer(IHandshakeListener)
 class Channel(http.HTTPChannel):
     """One connection, from its first byte to its end or its upgrade."""
 
@@ -125,6 +127,7 @@ class Channel(http.HTTPChannel):
         self._is_idle = False
         self._is_feeding = False
         self._is_over = False
+        self._is_secret = False
         self._late: IDelayedCall | None = None
         self._client: IAddress | None = None
 
@@ -133,6 +136,10 @@ class Channel(http.HTTPChannel):
     def connectionMade(self) -> None:
         super().connectionMade()
         self._within(HEAD_S, self._slow)
+
+    def handshakeCompleted(self) -> None:
+        """From here on TLS can carry an answer."""
+        self._is_secret = True
 
     def dataReceived(self, data: bytes) -> None:
         if self._is_over:
@@ -234,6 +241,9 @@ class Channel(http.HTTPChannel):
         self._late = None
 
     def _slow(self) -> None:
+        if self._is_tls and not self._is_secret:
+            self._abort()
+            return
         self._refuse(BadHead(http.REQUEST_TIMEOUT, "the request does not come to its end"))
 
     def _untaken(self) -> None:
@@ -257,10 +267,14 @@ class Channel(http.HTTPChannel):
         self.transport.write("\r\n".join([*head, "", ""]).encode() + body)
         self._within(FAREWELL_S, self._abort)
         self.transport.unregisterProducer()
-        if isinstance(self.transport, ProtocolWrapper):  # TLS, which cannot be half closed
+        if self._is_tls:  # which cannot be half closed
             self.transport.loseConnection()
         else:
             self.transport.loseWriteConnection()
+
+    @property
+    def _is_tls(self) -> bool:
+        return isinstance(self.transport, TLSMemoryBIOProtocol)
 
     def _abort(self) -> None:
         self.transport.abortConnection()

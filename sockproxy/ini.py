@@ -20,6 +20,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
+from sockproxy.certificate import BadCertificate, Files, context
 from sockproxy.policy import destination
 from sockproxy.policy.access import Rule
 from sockproxy.settings import (
@@ -267,6 +268,15 @@ class _Reader:
         """Look for what is valid piece by piece and still must not start."""
         if not found["listeners"]:
             self._add("", "", "nobody could connect; add [listen web] with endpoint = tcp:8080")
+        service = found.get("sockproxy", Service())
+        believes = (
+            service is None
+            or bool(service.trusted_proxies)
+            or self._excused("sockproxy", "trusted_proxies")
+        )
+        for name, listener in found["listeners"].items():
+            if listener is not None:
+                self._check_listener(f"listen {name}", listener, believes)
         if found.get("limits"):
             self._check_limits(found["limits"])
         knows_users = self._check_users(found)
@@ -286,6 +296,18 @@ class _Reader:
         if len({key.kid for key in tickets.keys}) < len(tickets.keys):
             self._add("tickets", "keys", "two keys have the same KID")
         return bool(tickets.keys or forward.url)
+
+    def _check_listener(self, section: str, listener: Listener, believes: bool) -> None:
+        if listener.private_key and not listener.certificate:
+            self._add(section, "private_key", "opens nothing; add certificate = FILE")
+        if listener.certificate:
+            try:
+                context(Files(listener.certificate, listener.private_key))
+            except BadCertificate as bad:
+                self._add(section, bad.option, str(bad))
+        if listener.proxy_protocol and not believes:
+            text = "nobody is believed; add trusted_proxies = ADDRESS to [sockproxy]"
+            self._add(section, "proxy_protocol", text)
 
     def _check_limits(self, limits: Limits) -> None:
         for low, high in pairwise(_RISING):

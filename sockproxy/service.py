@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from secrets import token_bytes
 from typing import Any
 
-from twisted.application import strports
 from twisted.application.service import MultiService, Service
 from twisted.internet.interfaces import IHostnameResolver
 from twisted.web.client import Agent
@@ -20,6 +19,7 @@ from sockproxy.codes import Code
 from sockproxy.door import Front
 from sockproxy.hub import Hub
 from sockproxy.links.hello import HELLO_MAX_BYTES
+from sockproxy.listening import listening
 from sockproxy.policy.access import Policy
 from sockproxy.settings import Settings
 from sockproxy.streams import Shared
@@ -55,11 +55,9 @@ def make_service(
     HubService(hub).setServiceParent(tree)
     root = site.root(settings, hub, SocketFactory(reactor), tools)
     body_max_bytes = settings.limits.max_post + HELLO_MAX_BYTES
-    factory = Front(root, body_max_bytes, settings.sockproxy, reactor)
+    front = Front(root, body_max_bytes, settings.sockproxy, reactor)
     for name, listener in settings.listeners.items():
-        listening = strports.service(listener.endpoint, factory, reactor)
-        listening.setName(f"listen {name}")
-        listening.setServiceParent(tree)
+        listening(name, listener, front, reactor).setServiceParent(tree)
     return tree
 
 

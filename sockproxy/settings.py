@@ -160,6 +160,18 @@ class Listener(Model):
     """[listen NAME]: where browsers come in."""
 
     endpoint: str = Field(description="a Twisted server endpoint, such as tcp:8080")
+    certificate: str = Field(
+        default="",
+        description="PEM file of the certificate and its chain: the listener speaks TLS;"
+        " replaced files are taken up within 5s",
+    )
+    private_key: str = Field(
+        default="", description="PEM file of its key; unless set, it stands in that file too"
+    )
+    proxy_protocol: bool = Field(
+        default=False,
+        description="every connection begins with a PROXY header, v1 or v2, of trusted_proxies",
+    )
 
 
 class Way(Model):

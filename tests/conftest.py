@@ -21,6 +21,8 @@ from twisted.logger import ILogObserver, LogEvent, globalLogPublisher
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from tests import logged
+
 # The same examples in each run; `--hypothesis-profile=long` draws many new ones.
 settings.register_profile(
     "default", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
@@ -91,6 +93,13 @@ def logged_errors() -> Iterator[LoggedErrors]:
     left = errors.texts()
     if left:
         pytest.fail("errors in the log:\n" + "\n".join(left), pytrace=False)
+
+
+@pytest.fixture
+def lines() -> Iterator[list[str]]:
+    """What is logged during the test."""
+    with logged.lines() as caught:
+        yield caught
 
 
 @pytest.fixture(autouse=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from ipaddress import ip_network
 from typing import Any
@@ -14,11 +14,9 @@ from twisted.internet.address import IPv4Address, UNIXAddress
 from twisted.internet.error import ConnectionDone
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
-from twisted.logger import ILogObserver, LogEvent, formatEvent, globalLogPublisher
 from twisted.python.failure import Failure
 from twisted.web.http import Request
 from twisted.web.resource import Resource
-from zope.interface import implementer
 
 from sockproxy.door import Front
 from sockproxy.settings import Service
@@ -98,20 +96,6 @@ def no_file(monkeypatch: pytest.MonkeyPatch) -> None:
 
     for name in ("TemporaryFile", "NamedTemporaryFile", "SpooledTemporaryFile", "mkstemp"):
         monkeypatch.setattr(tempfile, name, refuse)
-
-
-@pytest.fixture
-def lines() -> Iterator[list[str]]:
-    """What is logged during the test."""
-    caught: list[str] = []
-
-    @implementer(ILogObserver)
-    def observe(event: LogEvent) -> None:
-        caught.append(formatEvent(event))
-
-    globalLogPublisher.addObserver(observe)
-    yield caught
-    globalLogPublisher.removeObserver(observe)
 
 
 @pytest.mark.parametrize("announced", [LIMIT + 1, 100_000_000, 10**30])

@@ -19,6 +19,7 @@ from sockproxy.settings import (
     Settings,
     TcpTarget,
 )
+from tests.pems import made, written
 
 SMALLEST = """\
 [listen web]
@@ -327,9 +328,11 @@ def test_a_backend_for_clients_without_origin_needs_none() -> None:
         ("tcp:http", "is no Twisted server endpoint"),
         ("tcp:8080:what=1", "is no Twisted server endpoint"),
         ("systemd:domain=INET:index=0", "is no Twisted server endpoint"),
+        ("unix:a\\", "write \\\\ for a backslash"),
         ("tcp:65536", "port outside 0..65535"),
         ("tcp6:-1", "port outside 0..65535"),
-        ("ssl:443:privateKey=absent.pem", "absent.pem: No such file or directory"),
+        ("ssl:443:privateKey=key.pem", "write tcp:PORT, and certificate = FILE"),
+        ("haproxy:tcp:8080", "write what stands behind haproxy:, and proxy_protocol = yes"),
     ],
 )
 def test_a_bad_server_endpoint_is_told(endpoint: str, told: str) -> None:
@@ -339,13 +342,52 @@ def test_a_bad_server_endpoint_is_told(endpoint: str, told: str) -> None:
     assert told in said[0]
 
 
-def test_a_certificate_that_is_none_is_told(tmp_path: Path) -> None:
-    pem = tmp_path / "key.pem"
-    pem.write_text("no key")
+def listening(*lines: str) -> str:
+    """Return a file whose listener has more lines."""
+    return SMALLEST.replace("tcp:8080\n", "\n".join(["tcp:8080", *lines, ""]))
 
-    said = problems(SMALLEST.replace("tcp:8080", f"ssl:443:privateKey={pem}"))
 
-    assert said[0].endswith("its key or certificate is no PEM file")
+def test_a_listener_with_a_certificate_is_read(tmp_path: Path) -> None:
+    pem = made()
+    certificate = written(tmp_path / "cert.pem", pem.public, 0o644)
+    key = written(tmp_path / "key.pem", pem.private, 0o640)
+
+    loaded = ini.loads(listening(f"certificate = {certificate}", f"private_key = {key}"))
+    assert loaded.settings.listeners["web"] == Listener(
+        endpoint="tcp:8080", certificate=certificate, private_key=key
+    )
+
+
+def test_a_certificate_that_cannot_be_used_is_told_by_its_line(tmp_path: Path) -> None:
+    pem = made()
+    certificate = written(tmp_path / "cert.pem", pem.public, 0o644)
+    key = written(tmp_path / "key.pem", pem.private, 0o644)
+
+    assert problems(listening(f"certificate = {certificate}")) == [
+        f"3: [listen web] certificate: {certificate!r} holds no private key in PEM;"
+        " add private_key = FILE"
+    ]
+    assert problems(listening(f"certificate = {certificate}", f"private_key = {key}")) == [
+        f"4: [listen web] private_key: the private key in {key!r} may be read by all:"
+        f" chmod o-r {key}"
+    ]
+    assert problems(listening(f"private_key = {key}")) == [
+        "3: [listen web] private_key: opens nothing; add certificate = FILE"
+    ]
+
+
+def test_a_proxy_that_nobody_trusts_is_told_by_its_line() -> None:
+    text = listening("proxy_protocol = yes")
+
+    assert ini.loads(f"[sockproxy]\ntrusted_proxies = 10.0.0.1\n{text}").settings
+    assert problems(text) == [
+        "3: [listen web] proxy_protocol: nobody is believed; add trusted_proxies = ADDRESS"
+        " to [sockproxy]"
+    ]
+    assert problems(f"{text}[sockproxy]\ntrusted_proxies = nobody\n") == [
+        "9: [sockproxy] trusted_proxies: 'nobody' is neither a network nor unix: 'nobody' does"
+        " not appear to be an IPv4 or IPv6 network"
+    ]
 
 
 def test_a_good_file_is_read(tmp_path: Path) -> None:

@@ -50,11 +50,12 @@ defaults
 """
 
 
-def snippet(file: Path, language: str) -> str:
-    """Return the first block of this language on a page."""
-    found = re.search(rf"```{language}\n(.*?)```", file.read_text(), re.DOTALL)
-    assert found is not None, f"{file.name} has no {language} block"
-    return found[1]
+def snippet(file: Path, language: str, having: str = "") -> str:
+    """Return the first block of this language on a page that has some words in it."""
+    for found in re.findall(rf"```{language}\n(.*?)```", file.read_text(), re.DOTALL):
+        if having in found:
+            return str(found)
+    raise AssertionError(f"{file.name} has no {language} block with {having!r}")
 
 
 @contextmanager
