@@ -17,6 +17,7 @@ from sockproxy.values import written
 WIDTH = 88
 _EXAMPLES = {"endpoint": "tcp:8080", "target": "tcp:irc.example.org:6667"}
 _EXAMPLE_ORIGIN = "https://app.example"
+_EXAMPLE_PEER = "192.0.2.1"
 _EXAMPLE_ALLOW = "irc.example.org:6667"
 
 
@@ -72,7 +73,8 @@ def _explain(file: str, origin: str, principal: str, target: str) -> int:
     except (ini.SettingsError, BadTarget) as error:
         print(error, file=sys.stderr)
         return 2
-    asker = Asker(_given(origin), _given(principal), peer="")
+    # Who asks from where is not asked here; a backend that is told so needs somebody to tell of.
+    asker = Asker(_given(origin), _given(principal), peer=_EXAMPLE_PEER)
     answer = Policy(loaded.settings).decide(asker, wanted)
     if isinstance(answer, Allow):
         print(f"allowed: {origin} may reach {target}")

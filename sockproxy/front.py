@@ -10,10 +10,12 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from twisted.internet.interfaces import IAddress
 from twisted.web import http
 from twisted.web.http import Request
 
 from sockproxy.head import BadHead
+from sockproxy.policy.access import Asker
 
 # A scheme, the longest host name, a port.
 ORIGIN_MAX_BYTES = 300
@@ -25,12 +27,32 @@ _HOST = re.compile(r"(?:[a-z0-9.-]+|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?", re.ASCII 
 
 @dataclass(frozen=True, slots=True)
 class Visitor:
-    """What a request says about who sent it."""
+    """What a request says about who sent it.
+
+    `server` and its port are the address it came in at; `secure`: it is known that the sender
+    himself came by TLS, and not a proxy, whose word for an address has no port.
+    """
 
     origin: str | None
     host: str
     peer: str
     offered: tuple[str, ...]
+    peer_port: int = 0
+    server: str = ""
+    server_port: int = 0
+    secure: bool = False
+
+    def asker(self, principal: str | None) -> Asker:
+        """Return who asks, for the policy: the visitor, and who a ticket says it is."""
+        return Asker(
+            origin=self.origin,
+            principal=principal,
+            peer=self.peer,
+            peer_port=self.peer_port,
+            server=self.server,
+            server_port=self.server_port,
+            secure=self.secure,
+        )
 
 
 def visitor(request: Request) -> Visitor:
@@ -50,8 +72,17 @@ def visitor(request: Request) -> Visitor:
     if origin is not None and len(origin) > ORIGIN_MAX_BYTES:
         text = f"an Origin of {len(origin)} bytes is above {ORIGIN_MAX_BYTES}"
         raise BadHead(http.BAD_REQUEST, text)
-    peer = getattr(request.getClientAddress(), "host", None)
-    return Visitor(origin, host, peer or "unix", tuple(offered))
+    peer, peer_port = _place(request.getClientAddress())
+    server, server_port = _place(request.getHost())
+    secure = bool(peer_port) and request.isSecure()
+    return Visitor(
+        origin, host, peer or "unix", tuple(offered), peer_port, server, server_port, secure
+    )
+
+
+def _place(address: IAddress) -> tuple[str, int]:
+    """Return host and port, or what stands for them at a UNIX socket."""
+    return getattr(address, "host", None) or "", getattr(address, "port", 0)
 
 
 def one_header(request: Request, name: str) -> str | None:

@@ -90,6 +90,7 @@ class Hub:
         else:
             live = self._create(hello, asker)
         self._stop_waiting(live)
+        live.streams.asker = asker
         inbound, outbound = self._admit(live, hello)
         live.join(link, inbound, outbound)
         return live
@@ -100,6 +101,7 @@ class Hub:
         code = live.attach.judge_request(hello)
         if code is not None:
             raise self._refusal(live, hello, asker, code)
+        live.streams.asker = asker
         return live
 
     def go_on(self, live: LiveSession, link: Link, hello: frames.Hello) -> None:

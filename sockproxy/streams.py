@@ -45,7 +45,8 @@ class Streams:
     ) -> None:
         self.core = core
         self.flush = flush
-        self._asker = asker
+        # Who opens the next stream: a session moves with its page, from one address to another.
+        self.asker = asker
         self._name = name
         self._shared = shared
         self._relays: dict[int, Relay] = {}
@@ -111,7 +112,7 @@ class Streams:
                 "session {session}: stream {stream} for {origin} denied: {reason}",
                 session=self._name,
                 stream=event.stream,
-                origin=self._asker.origin,
+                origin=self.asker.origin,
                 reason=answer.why or answer.reason,
             )
             self._deny(event.stream, answer)
@@ -143,7 +144,7 @@ class Streams:
             target = parse(event.host, event.port)
         except BadTarget as error:
             return Deny(Code.BAD_TARGET, str(error))
-        return self._shared.policy.decide(self._asker, target)
+        return self._shared.policy.decide(self.asker, target)
 
     def _eof(self, stream: int) -> None:
         relay = self._relays.get(stream)

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import re
+import stat
 from collections.abc import Callable
 from ipaddress import ip_network
 from typing import Any
 
 from OpenSSL import SSL, crypto
-from pydantic import BaseModel
+from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 from twisted.internet.endpoints import serverFromString
 from twisted.internet.testing import MemoryReactor
 
 from sockproxy.endpoint import MAX_PORT, parse_target
-from sockproxy.policy import destination, host, networks, origin
+from sockproxy.policy import destination, host, networks, origin, preamble
 from sockproxy.settings import Bytes, Seconds
 
 _UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
@@ -104,8 +106,48 @@ def _endpoint(text: str) -> str:
     return text
 
 
+def secret(text: str) -> str:
+    """Return what `file:PATH` holds, without its last newline, or `env:NAME`.
+
+    Raises `ValueError`, which never repeats a text that may be the secret itself.
+    """
+    kind, _, place = text.partition(":")
+    if kind == "env" and place:
+        if place not in os.environ:
+            raise ValueError(f"{place} is not in the environment")
+        return os.environ[place]
+    if kind != "file" or not place:
+        raise ValueError("a secret does not stand in this file; write file:PATH or env:NAME")
+    try:
+        with open(place, "rb") as file:
+            if os.fstat(file.fileno()).st_mode & stat.S_IROTH:
+                raise ValueError(f"everybody may read {place}; run: chmod o-rwx {place}")
+            return file.read().decode("utf-8").removesuffix("\n")
+    except OSError as error:
+        raise ValueError(f"{place!r} cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise ValueError(f"{place!r} is not UTF-8 text") from None
+
+
+def _webirc_password(text: str) -> SecretStr | None:
+    word = secret(text) if text else None
+    if word is not None and not preamble.is_word(word):
+        raise ValueError(
+            "the password is no word of IRC: 1 to 200 visible ASCII characters, not `:` first"
+        )
+    return None if word is None else SecretStr(word)
+
+
+def _webirc_gateway(text: str) -> str:
+    if text and not preamble.is_gateway(text):
+        raise ValueError(f"{text[:80]!r} is no name of a gateway: 1 to 63 of A-Z a-z 0-9 . : -")
+    return text
+
+
 def written(field: FieldInfo, value: Any) -> str:
     """Return how a file writes the value of an option."""
+    if value is None:
+        return ""
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, tuple):
@@ -126,6 +168,8 @@ _SPECIAL: dict[str, Callable[[str], Any]] = {
     "deny": lambda text: _each(text, lambda rule: destination.parse(rule, any_port=True)),
     "forced_ports": lambda text: _each(text.replace(" ", "\n"), _port),
     "target": parse_target,
+    "webirc_password": _webirc_password,
+    "webirc_gateway": _webirc_gateway,
     "endpoint": _endpoint,
 }
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import suppress
+from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -10,7 +13,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from sockproxy.settings import Access, Backend, Limits, Listener, Service
-from sockproxy.values import convert, written
+from sockproxy.values import convert, secret, written
 
 
 @pytest.mark.parametrize(
@@ -66,6 +69,72 @@ def test_hosts_stand_one_on_a_line() -> None:
     assert convert(Service, "hosts", "gw.example\n*.gw.example") == ("gw.example", "*.gw.example")
     with pytest.raises(ValueError, match="is no host name"):
         convert(Service, "hosts", "gw.example:80")
+
+
+def test_a_secret_stands_in_a_file_or_the_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "password"
+    file.write_text("hunter2\n\n")
+    file.chmod(0o640)
+    monkeypatch.setenv("PASSWORD", "hunter3")
+
+    assert secret(f"file:{file}") == "hunter2\n"
+    assert secret("env:PASSWORD") == "hunter3"
+
+
+def test_a_secret_that_everybody_may_read_is_none(tmp_path: Path) -> None:
+    file = tmp_path / "password"
+    file.write_text("hunter2")
+    file.chmod(0o644)
+
+    advice = re.escape(f"everybody may read {file}; run: chmod o-rwx {file}")
+    with pytest.raises(ValueError, match=advice):
+        secret(f"file:{file}")
+
+
+def test_a_secret_that_is_not_there_is_told(tmp_path: Path) -> None:
+    (tmp_path / "binary").write_bytes(b"\xff")
+    (tmp_path / "binary").chmod(0o600)
+
+    with pytest.raises(ValueError, match="absent' cannot be read: No such file or directory"):
+        secret(f"file:{tmp_path}/absent")
+    with pytest.raises(ValueError, match="binary' is not UTF-8 text"):
+        secret(f"file:{tmp_path}/binary")
+    with pytest.raises(ValueError, match="NOT_THERE is not in the environment"):
+        secret("env:NOT_THERE")
+
+
+@pytest.mark.parametrize("text", ["hunter2", "", "hunter2:x", "file:", "env:"])
+def test_a_secret_in_plain_text_is_refused_and_not_repeated(text: str) -> None:
+    with pytest.raises(ValueError, match="write file:PATH or env:NAME") as caught:
+        secret(text)
+
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize("word", ["two words", ":colon", "line\r", "x" * 201, "ä", ""])
+def test_a_webirc_password_is_a_word_of_irc(word: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PASSWORD", word)
+
+    with pytest.raises(ValueError, match="the password is no word of IRC") as caught:
+        convert(Backend, "webirc_password", "env:PASSWORD")
+    assert not word or word not in str(caught.value)
+
+
+def test_a_webirc_password_is_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PASSWORD", "hunter2")
+    value: Any = convert(Backend, "webirc_password", "env:PASSWORD")
+
+    assert value.get_secret_value() == "hunter2"
+    assert "hunter2" not in f"{value!r} {value}"
+    assert convert(Backend, "webirc_password", "") is None
+
+
+def test_a_gateway_is_a_name_without_blanks() -> None:
+    assert convert(Backend, "webirc_gateway", "gw.example:1") == "gw.example:1"
+    with pytest.raises(ValueError, match="'a gateway' is no name of a gateway"):
+        convert(Backend, "webirc_gateway", "a gateway")
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from twisted.logger import Logger
 
 from sockproxy.codes import Code
 from sockproxy.front import Visitor
-from sockproxy.policy.access import Allow, Asker, Deny
+from sockproxy.policy.access import Allow, Deny
 from sockproxy.policy.target import BadTarget, parse
 from sockproxy.relay import Relay
 from sockproxy.streams import Shared
@@ -33,9 +33,8 @@ def greeter(name: str, shared: Shared) -> Greet:
     """Return what decides on an upgrade to the backend of this name."""
 
     def greet(visitor: Visitor) -> Peer | Refusal:
-        asker = Asker(origin=visitor.origin, principal=None, peer=visitor.peer)
         try:
-            answer = shared.policy.decide(asker, parse(name, 0))
+            answer = shared.policy.decide(visitor.asker(principal=None), parse(name, 0))
         except BadTarget as error:
             return Refusal(404, str(error))
         if isinstance(answer, Deny):

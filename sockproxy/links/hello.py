@@ -36,7 +36,7 @@ def check_version(said: frames.Hello) -> None:
 
 def asker(visitor: Visitor) -> Asker:
     """Return who asks, for the policy."""
-    return Asker(origin=visitor.origin, principal=None, peer=visitor.peer)
+    return visitor.asker(principal=None)
 
 
 def refusal(refused: Refused) -> bytes:
