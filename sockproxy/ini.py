@@ -10,7 +10,6 @@ from __future__ import annotations
 import configparser
 import difflib
 import re
-from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import pairwise
@@ -20,6 +19,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
+from sockproxy import legs
 from sockproxy.policy import destination
 from sockproxy.policy.access import Rule
 from sockproxy.settings import (
@@ -30,8 +30,6 @@ from sockproxy.settings import (
     Listener,
     Service,
     Settings,
-    TcpTarget,
-    Tls,
 )
 from sockproxy.values import convert, written
 
@@ -266,6 +264,9 @@ class _Reader:
             for name, way in found[NAMED[kind][0]].items():
                 if way is not None:
                     self._check_way(f"{kind} {name}", way)
+        if None not in (*found["backends"].values(), *found["access"].values()):
+            for problem in legs.ways_round(found["backends"], found["access"]):
+                self._add(*problem)
 
     def _check_limits(self, limits: Limits) -> None:
         for low, high in pairwise(_RISING):
@@ -285,18 +286,9 @@ class _Reader:
             complaints = [destination.problem(rule, way.forced_ports) for rule in way.allow]
             if any(complaints):
                 self._add(section, "allow", "; ".join(filter(None, complaints)))
-        if isinstance(way, Backend) and isinstance(way.target, TcpTarget) and way.target.tls:
-            for complaint in _unreadable(way.target.tls):
-                self._add(section, "target", complaint)
-
-
-def _unreadable(tls: Tls) -> Iterator[str]:
-    for file in filter(None, (tls.ca_file, tls.certificate_file, tls.private_key_file)):
-        try:
-            with open(file, "rb"):
-                pass
-        except OSError as error:
-            yield f"{file!r} cannot be read: {error.strerror}"
+        if isinstance(way, Backend):
+            for key, complaint in legs.problems(way):
+                self._add(section, key, complaint)
 
 
 def _nearest(word: str, known: list[str]) -> str:

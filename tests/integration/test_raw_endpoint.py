@@ -29,7 +29,8 @@ from sockproxy.policy.access import Policy
 from sockproxy.streams import Shared
 from sockproxy.upgrade import SocketFactory
 from tests import loopback
-from tests.backends.test_opening import Authority, tls_backend
+from tests.backends.test_opening import tls_backend
+from tests.certificates import Authority
 
 ORIGIN = "https://app.example"
 BINARY = 2
