@@ -167,7 +167,8 @@ _SPECIAL: dict[str, Callable[[str], Any]] = {
     "allow": lambda text: _each(text, destination.parse),
     "deny": lambda text: _each(text, lambda rule: destination.parse(rule, any_port=True)),
     "forced_ports": lambda text: _each(text.replace(" ", "\n"), _port),
-    "target": parse_target,
+    # A pin is long: a target may go on in the next line.
+    "target": lambda text: parse_target("".join(map(str.strip, text.split("\n")))),
     "webirc_password": _webirc_password,
     "webirc_gateway": _webirc_gateway,
     "endpoint": _endpoint,

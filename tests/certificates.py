@@ -70,9 +70,10 @@ def named(host: str) -> x509.Name:
 
 
 def names_of(host: str) -> x509.ExtensionType:
-    """Return the extension with a host's name; for GARBAGE, one that nobody can read."""
+    """Return the extension with a host's name; for GARBAGE, one that OpenSSL alone can read."""
     if host == GARBAGE:
-        return x509.UnrecognizedExtension(ExtensionOID.SUBJECT_ALTERNATIVE_NAME, b"\xff" * 8)
+        oid, not_ascii = ExtensionOID.SUBJECT_ALTERNATIVE_NAME, bytes.fromhex("30 03 82 01 ff")
+        return x509.UnrecognizedExtension(oid, not_ascii)
     try:
         return x509.SubjectAlternativeName([x509.IPAddress(ip_address(host))])
     except ValueError:

@@ -71,6 +71,13 @@ def test_hosts_stand_one_on_a_line() -> None:
         convert(Service, "hosts", "gw.example:80")
 
 
+def test_a_target_may_go_on_in_the_next_line() -> None:
+    pins = f"\n    :pin={'a' * 64}\n    :pin={'b' * 64}"
+
+    target = convert(Backend, "target", f"tls:irc.example.org:6697{pins}")
+    assert target.tls.pins == ("a" * 64, "b" * 64)
+
+
 def test_a_secret_stands_in_a_file_or_the_environment(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
