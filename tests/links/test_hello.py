@@ -74,9 +74,10 @@ def test_8_kib_are_the_limit() -> None:
 
 
 def test_the_one_who_asks_is_the_visitor() -> None:
-    visited = Visitor("https://app.example", "gw.example", "192.0.2.1", ("sockproxy.v1",))
+    offered, ends = ("sockproxy.v1",), (50_000, "198.51.100.1", 443, True)
+    visited = Visitor("https://app.example", "gw.example", "192.0.2.1", offered, *ends)
 
-    assert hello.asker(visited) == Asker("https://app.example", None, "192.0.2.1")
+    assert hello.asker(visited) == Asker("https://app.example", None, "192.0.2.1", *ends)
 
 
 def test_a_no_says_code_time_and_as_much_text_as_fits() -> None:
