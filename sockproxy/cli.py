@@ -21,6 +21,7 @@ from sockproxy.values import written
 WIDTH = 88
 _EXAMPLES = {"endpoint": "tcp:8080", "target": "tcp:irc.example.org:6667"}
 _EXAMPLE_ORIGIN = "https://app.example"
+_EXAMPLE_PEER = "192.0.2.1"
 _EXAMPLE_ALLOW = "irc.example.org:6667"
 
 
@@ -79,7 +80,8 @@ def _explain(file: str, origin: str, principal: str, target: str) -> int:
     except (ini.SettingsError, BadTarget) as error:
         print(error, file=sys.stderr)
         return 2
-    asker = Asker(_given(origin), None, peer="")
+    # Who asks from where is not asked here; a backend that is told so needs somebody to tell of.
+    asker = Asker(_given(origin), None, peer=_EXAMPLE_PEER)
     if _given(principal) is not None:
         asker = asker.known_by(Ticket(principal, inf))
     answer = Policy(loaded.settings).decide(asker, wanted)

@@ -1,14 +1,16 @@
 """How is a backend written in the ini? As a Twisted client endpoint string.
 
 `tcp:HOST:PORT`, `tls:HOST:PORT` with the options `ca=FILE`, `certificate=FILE`,
-`privateKey=FILE`, `name=HOST`, and `unix:PATH`; a backslash takes the meaning off the
-next character, as Twisted has it (`tcp:\\:\\:1:6667`).
+`privateKey=FILE`, `name=HOST` and, maybe more than once, `pin=SHA256`, and `unix:PATH`; a
+backslash takes the meaning off the next character, as Twisted has it (`tcp:\\:\\:1:6667`).
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from ipaddress import ip_address
+from typing import Any
 
 from sockproxy.policy.networks import denied
 from sockproxy.policy.target import BadTarget, canonical_host, is_literal
@@ -16,11 +18,14 @@ from sockproxy.settings import HostPort, Target, TcpTarget, Tls, UnixTarget
 
 MAX_PORT = 65_535
 _DIGITS = re.compile(r"[0-9]{1,5}", re.ASCII)
+_PIN = re.compile(r"[0-9a-fA-F]{64}", re.ASCII)
+_PIN_BY = "openssl x509 -in FILE -pubkey -noout | openssl pkey -pubin -outform DER | sha256sum"
 _TLS_OPTIONS = {
     "name": "server_name",
     "ca": "ca_file",
     "certificate": "certificate_file",
     "privateKey": "private_key_file",
+    "pin": "pins",
 }
 
 
@@ -40,8 +45,7 @@ def parse_target(text: str) -> Target:
         if parts[2:]:
             raise BadEndpoint(f"{text!r}: tcp: takes a host and a port, nothing else")
         return TcpTarget(host=host, port=port)
-    options = dict(_option(part) for part in parts[2:])
-    return TcpTarget(host=host, port=port, tls=Tls(**{"server_name": host, **options}))
+    return TcpTarget(host=host, port=port, tls=_tls(host, parts[2:]))
 
 
 def parse_host_port(text: str) -> HostPort:
@@ -84,6 +88,22 @@ def _port(text: str) -> int:
     if not _DIGITS.fullmatch(text) or not 0 < int(text) <= MAX_PORT:
         raise BadEndpoint(f"port {text[:20]!r} outside 1..{MAX_PORT}")
     return int(text)
+
+
+def _tls(host: str, parts: Sequence[str]) -> Tls:
+    options: dict[str, Any] = {"server_name": host}
+    for key, value in map(_option, parts):
+        if key == "pins":
+            options[key] = (*options.get(key, ()), _pin(value))
+        else:
+            options[key] = _host(value) if key == "server_name" else value
+    return Tls(**options)
+
+
+def _pin(text: str) -> str:
+    if not _PIN.fullmatch(text):
+        raise BadEndpoint(f"pin {text[:80]!r} is not 64 hex digits, such as: {_PIN_BY}")
+    return text.lower()
 
 
 def _option(part: str) -> tuple[str, str]:

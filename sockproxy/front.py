@@ -11,10 +11,12 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from twisted.internet.interfaces import IAddress
 from twisted.web import http
 from twisted.web.http import Request
 
 from sockproxy.head import BadHead
+from sockproxy.policy.access import Asker
 
 # A browser's WebSocket can say nothing else of its page's choice.
 TICKET_PREFIX = "ticket."
@@ -28,7 +30,11 @@ _HOST = re.compile(r"(?:[a-z0-9.-]+|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?", re.ASCII 
 
 @dataclass(frozen=True, slots=True)
 class Visitor:
-    """What a request says about who sent it."""
+    """What a request says about who sent it.
+
+    `server` and its port are the address it came in at; `secure`: it is known that the sender
+    himself came by TLS, and not a proxy, whose word for an address has no port.
+    """
 
     origin: str | None
     host: str
@@ -36,6 +42,22 @@ class Visitor:
     offered: tuple[str, ...]
     ticket: str = field(default="", repr=False)
     cookies: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    peer_port: int = 0
+    server: str = ""
+    server_port: int = 0
+    secure: bool = False
+
+    def asker(self) -> Asker:
+        """Return who asks, for the policy, as far as the head tells: nobody's principal yet."""
+        return Asker(
+            origin=self.origin,
+            principal=None,
+            peer=self.peer,
+            peer_port=self.peer_port,
+            server=self.server,
+            server_port=self.server_port,
+            secure=self.secure,
+        )
 
 
 def visitor(request: Request) -> Visitor:
@@ -43,6 +65,29 @@ def visitor(request: Request) -> Visitor:
     host = one_header(request, "host")
     if host is None or not _HOST.fullmatch(host):
         raise BadHead(http.BAD_REQUEST, "exactly one valid Host is needed")
+    offered, ticket = _offered(request)
+    origin = one_header(request, "origin")
+    if origin is not None and len(origin) > ORIGIN_MAX_BYTES:
+        text = f"an Origin of {len(origin)} bytes is above {ORIGIN_MAX_BYTES}"
+        raise BadHead(http.BAD_REQUEST, text)
+    peer, peer_port = _place(request.getClientAddress())
+    server, server_port = _place(request.getHost())
+    return Visitor(
+        origin,
+        host,
+        peer or "unix",
+        offered,
+        ticket,
+        tuple(_cookies(request)),
+        peer_port,
+        server,
+        server_port,
+        secure=bool(peer_port) and request.isSecure(),
+    )
+
+
+def _offered(request: Request) -> tuple[tuple[str, ...], str]:
+    """Return the subprotocols, and the ticket among them. Raises `BadHead`."""
     offered = [
         token.strip()
         for line in all_headers(request, "sec-websocket-protocol")
@@ -54,19 +99,13 @@ def visitor(request: Request) -> Visitor:
     tickets = [token for token in offered if token.startswith(TICKET_PREFIX)]
     if len(tickets) > 1:
         raise BadHead(http.BAD_REQUEST, f"{len(tickets)} tickets, one is enough")
-    origin = one_header(request, "origin")
-    if origin is not None and len(origin) > ORIGIN_MAX_BYTES:
-        text = f"an Origin of {len(origin)} bytes is above {ORIGIN_MAX_BYTES}"
-        raise BadHead(http.BAD_REQUEST, text)
-    peer = getattr(request.getClientAddress(), "host", None)
-    return Visitor(
-        origin,
-        host,
-        peer or "unix",
-        tuple(token for token in offered if token not in tickets),
-        "".join(tickets).removeprefix(TICKET_PREFIX),
-        tuple(_cookies(request)),
-    )
+    rest = tuple(token for token in offered if token not in tickets)
+    return rest, "".join(tickets).removeprefix(TICKET_PREFIX)
+
+
+def _place(address: IAddress) -> tuple[str, int]:
+    """Return host and port, or what stands for them at a UNIX socket."""
+    return getattr(address, "host", None) or "", getattr(address, "port", 0)
 
 
 def _cookies(request: Request) -> Iterator[tuple[str, str]]:

@@ -95,6 +95,7 @@ class Hub:
         code = live.attach.judge_request(hello)
         if code is not None:
             raise self._refusal(live, hello, asker, code)
+        live.moved(asker)
         return live
 
     def go_on(self, live: LiveSession, link: Link, hello: frames.Hello) -> None:

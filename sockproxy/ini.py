@@ -10,7 +10,6 @@ from __future__ import annotations
 import configparser
 import difflib
 import re
-from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import pairwise
@@ -20,6 +19,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
+from sockproxy import legs
 from sockproxy.certificate import BadCertificate, Files, context
 from sockproxy.policy import destination
 from sockproxy.policy.access import Rule
@@ -32,9 +32,7 @@ from sockproxy.settings import (
     Listener,
     Service,
     Settings,
-    TcpTarget,
     Tickets,
-    Tls,
 )
 from sockproxy.values import convert, written
 
@@ -268,18 +266,20 @@ class _Reader:
         """Look for what is valid piece by piece and still must not start."""
         if not found["listeners"]:
             self._add("", "", "nobody could connect; add [listen web] with endpoint = tcp:8080")
-        service = found.get("sockproxy", Service())
-        believes = (
-            service is None
-            or bool(service.trusted_proxies)
-            or self._excused("sockproxy", "trusted_proxies")
-        )
+        believes = self._believes(found.get("sockproxy", Service()))
         for name, listener in found["listeners"].items():
             if listener is not None:
                 self._check_listener(f"listen {name}", listener, believes)
         if found.get("limits"):
             self._check_limits(found["limits"])
-        knows_users = self._check_users(found)
+        self._check_ways(found, self._check_users(found))
+
+    def _believes(self, service: Service | None) -> bool:
+        """Return whether any proxy is believed, or why that is not known is told already."""
+        told = service is None or self._excused("sockproxy", "trusted_proxies")
+        return told or bool(service and service.trusted_proxies)
+
+    def _check_ways(self, found: dict[str, Any], knows_users: bool) -> None:
         for kind in ("backend", "access"):
             for name, way in found[NAMED[kind][0]].items():
                 if way is not None:
@@ -287,6 +287,9 @@ class _Reader:
                 if way is not None and way.principals and not knows_users:
                     text = "nobody can say who he is; add [tickets] keys or [forward_auth] url"
                     self._add(f"{kind} {name}", "principals", text)
+        if None not in (*found["backends"].values(), *found["access"].values()):
+            for problem in legs.ways_round(found["backends"], found["access"]):
+                self._add(*problem)
 
     def _check_users(self, found: dict[str, Any]) -> bool:
         """Return whether pages can show who their users are, or why that is not known."""
@@ -327,18 +330,9 @@ class _Reader:
             complaints = [destination.problem(rule, way.forced_ports) for rule in way.allow]
             if any(complaints):
                 self._add(section, "allow", "; ".join(filter(None, complaints)))
-        if isinstance(way, Backend) and isinstance(way.target, TcpTarget) and way.target.tls:
-            for complaint in _unreadable(way.target.tls):
-                self._add(section, "target", complaint)
-
-
-def _unreadable(tls: Tls) -> Iterator[str]:
-    for file in filter(None, (tls.ca_file, tls.certificate_file, tls.private_key_file)):
-        try:
-            with open(file, "rb"):
-                pass
-        except OSError as error:
-            yield f"{file!r} cannot be read: {error.strerror}"
+        if isinstance(way, Backend):
+            for key, complaint in legs.problems(way):
+                self._add(section, key, complaint)
 
 
 def _nearest(word: str, known: list[str]) -> str:

@@ -113,6 +113,11 @@ class LiveSession:
         if standing is not None:
             self.core.auth_result(Code.CLEAN, standing.expires_s)
 
+    def moved(self, asker: Asker) -> None:
+        """The session's page asks from where `asker` is; who it is stays as it was."""
+        known = self.asker
+        self.streams.asker = replace(asker, principal=known.principal, ticket=known.ticket)
+
     def _prove(self, ticket: str) -> None:
         """Take a fresh ticket; one that comes while another is looked into replaces it."""
         if not self._proofs.take(self._shared.clock.seconds()):

@@ -33,7 +33,8 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import alsoProvides, implementer
 
-from sockproxy.backends.opening import Backend, OpenFailed, Opening
+from sockproxy.backends import trust
+from sockproxy.backends.opening import Backend, OpenFailed, Opening, tls_failed
 from sockproxy.codes import Code
 from sockproxy.kernel import has_kernel, unsent_bytes
 from sockproxy.policy.access import Allow
@@ -237,6 +238,9 @@ class Relay:
             return
         if self._last_word is not None:
             self._end(*self._last_word)
+        elif trust.reason(reason.value):
+            # TLS 1.3: a refused client certificate is told when our own handshake is over.
+            self._end(Code.BACKEND_TLS, tls_failed(self._allow.name, reason))
         elif not reason.check(error.ConnectionDone):
             self._end(Code.BACKEND_RESET, f"{self._allow.name}: connection reset")
         else:

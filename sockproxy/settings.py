@@ -10,7 +10,7 @@ from __future__ import annotations
 from ipaddress import IPv4Network, IPv6Network
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretBytes
+from pydantic import BaseModel, ConfigDict, Field, SecretBytes, SecretStr
 
 NAME_PATTERN = r"[a-z0-9_-]{1,32}"
 
@@ -37,10 +37,14 @@ class Model(BaseModel):
 
 
 class Tls(Model):
-    """How a TLS backend is verified; the name is checked against the certificate."""
+    """How a TLS backend is verified; the name is checked against the certificate.
+
+    `pins`: one of them has to be the SHA-256 of the certificate's public key, in hex.
+    """
 
     server_name: str
     ca_file: str | None = None
+    pins: tuple[str, ...] = ()
     certificate_file: str | None = None
     private_key_file: str | None = None
 
@@ -201,7 +205,7 @@ class Backend(Way):
 
     target: Target = Field(
         description="tcp:HOST:PORT, unix:PATH, or"
-        " tls:HOST:PORT[:ca=FILE][:name=HOST][:certificate=FILE][:privateKey=FILE]"
+        " tls:HOST:PORT[:ca=FILE][:name=HOST][:pin=SHA256][:certificate=FILE][:privateKey=FILE]"
     )
     reveal_address: bool = Field(
         default=False, description="tell the page the backend's address, not just its name"
@@ -209,6 +213,15 @@ class Backend(Way):
     frames: Literal["binary", "text"] = Field(
         default="binary", description="what /raw answers with: binary or text messages"
     )
+    proxy_protocol: Literal["none", "v1", "v2"] = Field(
+        default="none", description="the PROXY header that tells the backend who the client is"
+    )
+    webirc_password: SecretStr | None = Field(
+        default=None,
+        description="tells an IRC server who the client is, by WEBIRC: file:PATH or env:NAME of"
+        " the password that it knows us by",
+    )
+    webirc_gateway: str = Field(default="", description="the name it knows us by, for WEBIRC")
 
 
 class Access(Way):

@@ -47,7 +47,8 @@ class Streams:
     ) -> None:
         self.core = core
         self.flush = flush
-        # Whom new streams are decided for; a fresh ticket may narrow it.
+        # Who opens the next stream: a session moves with its page, from one address to another,
+        # and a fresh ticket may narrow it.
         self.asker = asker
         self._name = name
         self._shared = shared

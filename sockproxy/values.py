@@ -11,14 +11,14 @@ from urllib.parse import urlsplit
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
-from pydantic import BaseModel
+from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 from twisted.internet.endpoints import serverFromString
 from twisted.internet.testing import MemoryReactor
 
 from sockproxy import secret
 from sockproxy.endpoint import MAX_PORT, parse_target
-from sockproxy.policy import destination, host, networks, origin
+from sockproxy.policy import destination, host, networks, origin, preamble
 from sockproxy.settings import Bytes, Seconds, TicketKey
 
 _UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
@@ -171,6 +171,23 @@ def _url(text: str) -> str:
     return text
 
 
+def _webirc_password(text: str) -> SecretStr | None:
+    if not text:
+        return None
+    word = secret.read(text).get_secret_value().decode("latin-1")
+    if not preamble.is_word(word):
+        raise ValueError(
+            "the password is no word of IRC: 1 to 200 visible ASCII characters, not `:` first"
+        )
+    return SecretStr(word)
+
+
+def _webirc_gateway(text: str) -> str:
+    if text and not preamble.is_gateway(text):
+        raise ValueError(f"{text[:80]!r} is no name of a gateway: 1 to 63 of A-Z a-z 0-9 . : -")
+    return text
+
+
 def written(field: FieldInfo, value: Any) -> str:
     """Return how a file writes the value of an option."""
     if value is None:
@@ -198,7 +215,10 @@ _SPECIAL: dict[str, Callable[[str], Any]] = {
     "allow": lambda text: _each(text, destination.parse),
     "deny": lambda text: _each(text, lambda rule: destination.parse(rule, any_port=True)),
     "forced_ports": lambda text: _each(text.replace(" ", "\n"), _port),
-    "target": parse_target,
+    # A pin is long: a target may go on in the next line.
+    "target": lambda text: parse_target("".join(map(str.strip, text.split("\n")))),
+    "webirc_password": _webirc_password,
+    "webirc_gateway": _webirc_gateway,
     "endpoint": _endpoint,
 }
 

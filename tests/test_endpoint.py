@@ -34,6 +34,14 @@ from sockproxy.settings import HostPort, Target, TcpTarget, Tls, UnixTarget
             ),
         ),
         (
+            f"tls:irc.example.org:6697:pin={'AB' * 32}:pin={'0' * 64}:name=IRC.example.net.",
+            TcpTarget(
+                host="irc.example.org",
+                port=6697,
+                tls=Tls(server_name="irc.example.net", pins=("ab" * 32, "0" * 64)),
+            ),
+        ),
+        (
             "tls:irc.example.org:6697:certificate=c.pem:privateKey=k=1.pem",
             TcpTarget(
                 host="irc.example.org",
@@ -65,6 +73,9 @@ def test_a_backend_is_what_its_endpoint_says(text: str, target: Target) -> None:
         ("tls:h:1:verify=no", "'verify=no': options of tls: are name, ca, certificate, privateKey"),
         ("tls:h:1:ca=", "'ca=': options of tls: are"),
         ("tls:h:1:ca", "'ca': options of tls: are"),
+        ("tls:h:1:pin=abc", "pin 'abc' is not 64 hex digits, such as: openssl x509"),
+        ("tls:h:1:pin=" + "g" * 64, "is not 64 hex digits"),
+        ("tls:h:1:name=a b", "'a b' is neither a host name nor an address"),
         ("tcp:h:0", "port '0' outside 1..65535"),
         ("tcp:h:65536", "port '65536' outside 1..65535"),
         ("tcp:h:", "port '' outside"),

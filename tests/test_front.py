@@ -11,12 +11,17 @@ from twisted.web.test.requesthelper import DummyChannel
 
 from sockproxy.front import Visitor, one_header, visitor
 from sockproxy.head import BadHead
+from sockproxy.policy.access import Asker
 
 
-def request(*lines: tuple[str, bytes], peer: Any = None) -> Request:
+def request(
+    *lines: tuple[str, bytes], peer: Any = None, at: Any = None, tls: bool = False
+) -> Request:
     channel: Any = DummyChannel()
+    channel.isSecure = lambda: tls
     made = Request(channel, False)
     made.client = peer or IPv4Address("TCP", "192.0.2.1", 50_000)
+    made.host = at or IPv4Address("TCP", "198.51.100.1", 8080)
     for name, value in (("Host", b"gw.example"), *lines):
         made.requestHeaders.addRawHeader(name.encode(), value)
     return made
@@ -37,6 +42,9 @@ def test_a_visitor_is_what_the_head_says() -> None:
         host="gw.example",
         peer="192.0.2.1",
         offered=("binary", "mqtt", "irc"),
+        peer_port=50_000,
+        server="198.51.100.1",
+        server_port=8080,
     )
 
 
@@ -48,7 +56,30 @@ def test_an_origin_is_as_long_as_a_name_may_be() -> None:
 
 
 def test_what_is_not_there_is_none() -> None:
-    assert visitor(request()) == Visitor(None, "gw.example", "192.0.2.1", ())
+    made = request(peer=UNIXAddress("/run/gw.sock"), at=UNIXAddress("/run/gw.sock"))
+
+    assert visitor(made) == Visitor(None, "gw.example", "unix", ())
+
+
+def test_a_visitor_is_secure_only_where_nobody_stands_between() -> None:
+    direct = IPv4Address("TCP", "192.0.2.1", 50_000)
+    behind = IPv4Address("TCP", "192.0.2.1", 0)
+    found = {
+        (peer.port, tls): visitor(request(peer=peer, tls=tls)).secure
+        for peer in (direct, behind)
+        for tls in (True, False)
+    }
+
+    assert [case for case, secure in found.items() if secure] == [(50_000, True)]
+
+
+def test_a_visitor_asks_with_all_that_is_known_of_it() -> None:
+    known = Visitor(
+        "https://a.example", "gw.example", "192.0.2.1", (), "", (), 1, "192.0.2.2", 2, True
+    )
+
+    asked = Asker("https://a.example", None, "192.0.2.1", 1, "192.0.2.2", 2, secure=True)
+    assert known.asker() == asked
 
 
 @pytest.mark.parametrize(

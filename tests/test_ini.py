@@ -142,16 +142,41 @@ def test_windows_that_contradict_each_other_are_told() -> None:
     ]
 
 
-def test_the_files_of_a_tls_backend_are_to_be_readable(tmp_path: Path) -> None:
-    (tmp_path / "ca.pem").touch()
-    target = f"tls:irc.example.org:6697:ca={tmp_path}/ca.pem"
+def test_what_is_wrong_with_a_backend_is_told_at_its_line(tmp_path: Path) -> None:
+    files = f"certificate={tmp_path}/c.pem:privateKey={tmp_path}/k.pem"
+    target = f"tls:irc.example.org:6697:{files}"
 
-    assert ini.loads(SMALLEST.replace("tcp:irc.example.org:6667", target)).settings.backends
-    more = f"{target}:certificate={tmp_path}/c.pem:privateKey={tmp_path}/k.pem"
-    assert problems(SMALLEST.replace("tcp:irc.example.org:6667", more)) == [
+    assert problems(SMALLEST.replace("tcp:irc.example.org:6667", target)) == [
         f"5: [backend irc] target: '{tmp_path}/{name}.pem' cannot be read: "
         "No such file or directory"
         for name in "ck"
+    ]
+    assert problems(f"{SMALLEST}webirc_gateway = gw\n") == [
+        "7: [backend irc] webirc_gateway: WEBIRC needs a password; add webirc_password = file:PATH"
+    ]
+
+
+def test_a_way_round_a_proxy_header_is_told_at_its_line() -> None:
+    plain = "[backend plain]\ntarget = tcp:irc.example.org:6667\nallow_no_origin = yes\n"
+
+    assert problems(f"{SMALLEST}proxy_protocol = v1\n{plain}") == [
+        "9: [backend plain] target: [backend irc] has the same target and a proxy_protocol; "
+        "add it here too"
+    ]
+
+
+def test_a_password_of_a_wrong_file_is_never_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PASSWORD", "hunter2")
+    webirc = "webirc_password = env:PASSWORD\nwebirc_gateway = gw\n"
+
+    told = problems(f"{SMALLEST}{webirc}proxy_protocol = v3\nframes = json\n")
+    settings = ini.loads(f"{SMALLEST}{webirc}").settings
+
+    assert told[0].endswith("proxy_protocol: 'v3': input should be 'none', 'v1' or 'v2'")
+    assert "hunter2" not in f"{told} {settings!r} {settings}"
+    assert problems(f"{SMALLEST}webirc_password = hunter2\n") == [
+        "7: [backend irc] webirc_password: a secret does not stand in this file; "
+        "write file:PATH or env:NAME"
     ]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -79,6 +80,37 @@ def test_hosts_stand_one_on_a_line() -> None:
     assert convert(Service, "hosts", "gw.example\n*.gw.example") == ("gw.example", "*.gw.example")
     with pytest.raises(ValueError, match="is no host name"):
         convert(Service, "hosts", "gw.example:80")
+
+
+def test_a_target_may_go_on_in_the_next_line() -> None:
+    pins = f"\n    :pin={'a' * 64}\n    :pin={'b' * 64}"
+
+    target = convert(Backend, "target", f"tls:irc.example.org:6697{pins}")
+    assert target.tls.pins == ("a" * 64, "b" * 64)
+
+
+@pytest.mark.parametrize("word", ["two words", ":colon", "line\r", "x" * 201, "ä"])
+def test_a_webirc_password_is_a_word_of_irc(word: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PASSWORD", word)
+
+    with pytest.raises(ValueError, match="the password is no word of IRC") as caught:
+        convert(Backend, "webirc_password", "env:PASSWORD")
+    assert not word or word not in str(caught.value)
+
+
+def test_a_webirc_password_is_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PASSWORD", "hunter2")
+    value: Any = convert(Backend, "webirc_password", "env:PASSWORD")
+
+    assert value.get_secret_value() == "hunter2"
+    assert "hunter2" not in f"{value!r} {value}"
+    assert convert(Backend, "webirc_password", "") is None
+
+
+def test_a_gateway_is_a_name_without_blanks() -> None:
+    assert convert(Backend, "webirc_gateway", "gw.example:1") == "gw.example:1"
+    with pytest.raises(ValueError, match="'a gateway' is no name of a gateway"):
+        convert(Backend, "webirc_gateway", "a gateway")
 
 
 @pytest.mark.parametrize(

@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
-from twisted.internet import ssl
 from twisted.internet.defer import Deferred
-from twisted.internet.endpoints import (
-    TCP4ClientEndpoint,
-    TCP6ClientEndpoint,
-    UNIXClientEndpoint,
-    wrapClientTLS,
-)
+from twisted.internet.endpoints import TCP4ClientEndpoint, TCP6ClientEndpoint, UNIXClientEndpoint
 from twisted.internet.interfaces import (
     IAddress,
     IHostnameResolver,
     IHostResolution,
+    IProtocol,
+    IProtocolFactory,
     IResolutionReceiver,
     IStreamClientEndpoint,
+    ITransport,
 )
+from twisted.protocols.tls import BufferingTLSTransport, TLSMemoryBIOFactory
 from zope.interface import implementer
 
-from sockproxy.settings import TcpTarget, Tls, UnixTarget
+from sockproxy.backends.trust import Verifier
+from sockproxy.settings import TcpTarget, UnixTarget
 
 
 @implementer(IResolutionReceiver)
@@ -60,48 +58,53 @@ def resolve(resolver: IHostnameResolver, host: str) -> Deferred[list[str]]:
 
 
 def tcp_endpoint(
-    reactor: Any, address: str, target: TcpTarget, timeout_s: float
+    reactor: Any, address: str, target: TcpTarget, timeout_s: float, clear: bytes = b""
 ) -> IStreamClientEndpoint:
-    """Return the way to one address literal of a target, verified where it is TLS."""
+    """Return the way to one address literal of a target, verified where it is TLS.
+
+    `clear` is what goes out before TLS; without TLS it is for whoever connects to write.
+    """
     kind = TCP6ClientEndpoint if ":" in address else TCP4ClientEndpoint
     endpoint: IStreamClientEndpoint = kind(reactor, address, target.port, timeout=timeout_s)
     if target.tls is None:
         return endpoint
-    return wrapClientTLS(tls_options(target.tls), endpoint)
+    return TlsEndpoint(endpoint, Verifier(target.tls), clear)
 
 
 def unix_endpoint(reactor: Any, target: UnixTarget, timeout_s: float) -> IStreamClientEndpoint:
     return UNIXClientEndpoint(reactor, target.path, timeout=timeout_s)
 
 
-def tls_options(tls: Tls) -> Any:
-    """Return a client context that checks chain and name, TLS 1.2 or newer."""
-    return ssl.optionsForClientTLS(
-        tls.server_name,
-        trustRoot=_trust(tls.ca_file),
-        clientCertificate=_certificate(tls),
-        extraCertificateOptions={"raiseMinimumTo": ssl.TLSVersion.TLSv1_2},
-    )
+class _Announced(BufferingTLSTransport):
+    """TLS behind what is said in the clear."""
+
+    factory: _Announcing
+
+    def makeConnection(self, transport: ITransport) -> None:
+        if self.factory.clear:
+            transport.write(self.factory.clear)
+        super().makeConnection(transport)
 
 
-def _trust(ca_file: str | None) -> Any:
-    if ca_file is None:
-        return ssl.platformTrust()
-    with open(ca_file, "rb") as file:
-        return ssl.trustRootFromCertificates(_each_certificate(file.read()))
+class _Announcing(TLSMemoryBIOFactory):
+    """Gives the connections of one endpoint their TLS."""
+
+    protocol = _Announced
+
+    def __init__(self, verifier: Verifier, factory: IProtocolFactory, clear: bytes) -> None:
+        super().__init__(verifier, True, factory)
+        self.clear = clear
 
 
-def _each_certificate(pem: bytes) -> Sequence[ssl.Certificate]:
-    mark = b"-----BEGIN CERTIFICATE-----"
-    return [ssl.Certificate.loadPEM(mark + part) for part in pem.split(mark)[1:]]
+@implementer(IStreamClientEndpoint)
+class TlsEndpoint:
+    """Another endpoint, and TLS on its connections."""
 
+    def __init__(self, endpoint: IStreamClientEndpoint, verifier: Verifier, clear: bytes) -> None:
+        self._endpoint = endpoint
+        self._verifier = verifier
+        self._clear = clear
 
-def _certificate(tls: Tls) -> ssl.PrivateCertificate | None:
-    if tls.certificate_file is None:
-        return None
-    with open(tls.certificate_file, "rb") as file:
-        pem = file.read()
-    with open(tls.private_key_file or tls.certificate_file, "rb") as file:
-        pem += b"\n" + file.read()
-    certificate: ssl.PrivateCertificate = ssl.PrivateCertificate.loadPEM(pem)
-    return certificate
+    def connect(self, protocolFactory: IProtocolFactory) -> Deferred[IProtocol]:
+        announcing = _Announcing(self._verifier, protocolFactory, self._clear)
+        return self._endpoint.connect(announcing)

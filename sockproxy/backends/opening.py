@@ -2,7 +2,8 @@
 
 Resolve once, look at every address, connect to the literal that was looked at: nothing
 is resolved a second time between the check and the connection. One denied address refuses
-the name, since a mixed answer is what a rebinding attack looks like.
+the name, since a mixed answer is what a rebinding attack looks like. What the backend is told
+of the client goes out before anybody else has the connection to write on.
 """
 
 from __future__ import annotations
@@ -14,16 +15,19 @@ from twisted.internet.defer import CancelledError, Deferred, TimeoutError
 from twisted.internet.interfaces import IAddress, IHostnameResolver, IStreamClientEndpoint
 from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.task import deferLater
+from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from sockproxy.backends import connector
+from sockproxy.backends import connector, trust
 from sockproxy.codes import Code
 from sockproxy.policy.access import UNTOLD, Allow, out_of_bounds
 from sockproxy.policy.target import is_literal
-from sockproxy.settings import UnixTarget
+from sockproxy.settings import TcpTarget, UnixTarget
 
 ADDRESSES_TRIED = 4
 REFUSAL_S = 1.0
+
+log = Logger()
 
 
 class OpenFailed(Exception):
@@ -101,6 +105,7 @@ class Opening:
                 last = fault
             else:
                 await _ready(backend, allow)
+                _introduce(backend, allow)
                 return
         raise last
 
@@ -121,7 +126,11 @@ class Opening:
         tried = found[:ADDRESSES_TRIED]
         return [
             connector.tcp_endpoint(
-                self._reactor, address, target, allow.connect_timeout_s / len(tried)
+                self._reactor,
+                address,
+                target,
+                allow.connect_timeout_s / len(tried),
+                allow.preamble.clear,
             )
             for address in tried
         ]
@@ -135,10 +144,25 @@ async def _ready(backend: Backend, allow: Allow) -> None:
             transport: Any = backend.transport
             transport.abortConnection()
             return failure
-        text = f"{allow.name}: its TLS cannot be trusted or understood"
-        raise OpenFailed(Code.BACKEND_TLS, text) from failure.value
+        raise OpenFailed(Code.BACKEND_TLS, tls_failed(allow.name, failure)) from failure.value
 
     await backend.ready.addErrback(give_up)
+
+
+def _introduce(backend: Backend, allow: Allow) -> None:
+    """Say who the client is: of a TLS backend's preamble, the endpoint has said a part."""
+    transport: Any = backend.transport
+    has_tls = isinstance(allow.target, TcpTarget) and allow.target.tls is not None
+    said = allow.preamble.inside if has_tls else allow.preamble.clear + allow.preamble.inside
+    if said:
+        transport.write(said)
+
+
+def tls_failed(name: str, failure: Failure) -> str:
+    """Return what page and operator are told of a TLS that came to its end too early."""
+    reason = trust.reason(failure.value) or "the backend closed the connection in the handshake"
+    log.warn("{name}: TLS to the backend failed: {reason}", name=name, reason=reason)
+    return f"{name}: TLS to the backend failed: {reason}"
 
 
 def _known(allow: Allow, fault: BaseException | None) -> OpenFailed | None:

@@ -17,7 +17,7 @@ from sockproxy.auth.shown import Shown
 from sockproxy.auth.standing import Standing
 from sockproxy.codes import Code
 from sockproxy.front import Visitor
-from sockproxy.policy.access import Allow, Asker, Deny
+from sockproxy.policy.access import Allow, Deny
 from sockproxy.policy.target import BadTarget, parse
 from sockproxy.refused import Refused
 from sockproxy.relay import Relay
@@ -37,12 +37,11 @@ def greeter(name: str, shared: Shared) -> Greet:
     """Return what decides on an upgrade to the backend of this name."""
 
     async def greet(visitor: Visitor) -> Peer | Refusal:
-        unknown = Asker(origin=visitor.origin, principal=None, peer=visitor.peer)
         shown = Shown(visitor.ticket, visitor.cookies)
         # A ticket that is good for one session is good for this one, to which nobody comes back.
         owner = object()
         try:
-            asker = await shared.auth.identify(unknown, shown, owner)
+            asker = await shared.auth.identify(visitor.asker(), shown, owner)
             answer = shared.policy.decide(asker, parse(name, 0))
         except BadTarget as error:
             return Refusal(404, str(error))

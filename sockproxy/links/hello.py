@@ -8,7 +8,6 @@ from sockproxy.core import frames
 from sockproxy.core.attach import VERSION
 from sockproxy.core.errors import PeerError
 from sockproxy.front import Visitor
-from sockproxy.policy.access import Asker
 from sockproxy.refused import Refused
 
 HELLO_MAX_BYTES = 8 * 1024
@@ -33,11 +32,6 @@ def check_version(said: frames.Hello) -> None:
     if said.version != VERSION:
         text = f"version {said.version}, this server speaks {VERSION}"
         raise Refused(Code.VERSION, text)
-
-
-def asker(visitor: Visitor) -> Asker:
-    """Return who asks, as far as his head tells."""
-    return Asker(origin=visitor.origin, principal=None, peer=visitor.peer)
 
 
 def shown(said: frames.Hello, visitor: Visitor) -> Shown:

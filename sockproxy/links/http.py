@@ -134,7 +134,7 @@ class Requests(Place):
         raise NotImplementedError
 
     def _find(self, said: frames.Hello, visited: Visitor) -> tuple[LiveSession, HttpLink]:
-        live = self._hub.find(said, hello.asker(visited))
+        live = self._hub.find(said, visited.asker())
         link = live.joined
         if not isinstance(link, HttpLink):
             raise Refused(Code.STALE_LINK, f"link {said.link} does not take requests")
@@ -159,7 +159,7 @@ class Down(Requests):
         link, shown = HttpLink(), hello.shown(said, visited)
         try:
             auth = self._hub.shared.auth
-            asker = await auth.identify(hello.asker(visited), shown, said.sid)
+            asker = await auth.identify(visited.asker(), shown, said.sid)
             link.live = live = self._hub.attach(said, link, asker, shown)
         except Refused as refused:
             place.answer(request, hello.refusal(refused))
@@ -197,7 +197,7 @@ class Up(Requests):
     ) -> bytes | int:
         request.setHeader(b"Content-Type", b"application/octet-stream")
         if rest and rest[0] == frames.TYPE_OF[frames.Bye]:
-            self._hub.dismiss(said, hello.asker(visited))
+            self._hub.dismiss(said, visited.asker())
             return frames.encode(frames.Ack(0))
         live, link = self._find(said, visited)
         if said.request <= link.ups:

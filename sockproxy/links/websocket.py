@@ -135,7 +135,7 @@ class WebSocketLink:
         visitor, shown = self._visitor, hello.shown(said, self._visitor)
         try:
             auth = self._hub.shared.auth
-            asker = await auth.identify(hello.asker(visitor), shown, said.sid)
+            asker = await auth.identify(visitor.asker(), shown, said.sid)
             self._live = self._hub.attach(said, self, asker, shown)
         except Refused as refused:
             self._refuse(refused)

@@ -6,15 +6,16 @@ connector takes an `Allow`, never a host. What no section names is denied.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from sockproxy.codes import Code
-from sockproxy.policy import destination, networks
+from sockproxy.policy import destination, networks, preamble
 from sockproxy.policy import origin as origins
+from sockproxy.policy.preamble import Preamble
 from sockproxy.policy.target import HostTarget, NamedTarget, is_literal
 from sockproxy.policy.ticket import ANYBODY, Ticket
-from sockproxy.settings import Access, Destination, Settings, Target, TcpTarget, Way
+from sockproxy.settings import Access, Backend, Destination, Settings, Target, TcpTarget, Way
 
 UNTOLD = "not allowed or not reachable"
 
@@ -23,12 +24,17 @@ UNTOLD = "not allowed or not reachable"
 class Asker:
     """Who asks: the page's origin, who the ticket says it is, where it comes from.
 
-    `ticket` narrows what its principal may do.
+    `server` and its port are the address it came in at, `secure` that it is known to have come
+    by TLS; a port of 0 is not known. `ticket` narrows what its principal may do.
     """
 
     origin: str | None
     principal: str | None
     peer: str
+    peer_port: int = 0
+    server: str = ""
+    server_port: int = 0
+    secure: bool = False
     ticket: Ticket | None = None
 
     def known_by(self, ticket: Ticket) -> Asker:
@@ -60,7 +66,7 @@ class Allow:
 
     `chosen_by_page`: what the target's name resolves to is checked against all special
     networks. Addresses in a network that is `spelled` out are the operator's own choice;
-    those that are `barred` are never connected to.
+    those that are `barred` are never connected to. `preamble` is what the backend hears first.
     """
 
     name: str
@@ -74,6 +80,7 @@ class Allow:
     frames: Literal["binary", "text"] = "binary"
     spelled: tuple[Destination, ...] = ()
     barred: tuple[Destination, ...] = ()
+    preamble: Preamble = field(default_factory=Preamble)
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +172,10 @@ class Policy:
         refusal = self._refusal(f"backend {name}", backend, asker)
         if refusal is not None:
             return refusal
+        said = _preamble(backend, asker)
+        if said is None:
+            reason = f"backend {name}: WEBIRC says who the client is, and this one has no address"
+            return Deny(Code.DENIED, reason, rule=Rule(f"backend {name}", "webirc_password"))
         return Allow(
             name=name,
             target=backend.target,
@@ -175,6 +186,7 @@ class Policy:
             reveal_address=backend.reveal_address,
             detail=True,
             frames=backend.frames,
+            preamble=said,
         )
 
     def _chosen(self, asker: Asker, target: HostTarget) -> Allow | Deny:
@@ -207,6 +219,21 @@ class Policy:
         else:
             return None
         return Deny(Code.DENIED, f"{section}: {text}", rule=Rule(section, key))
+
+
+def _preamble(backend: Backend, asker: Asker) -> Preamble | None:
+    """Return what a backend hears first, None where it would have to be a lie."""
+    client, server = preamble.address(asker.peer), preamble.address(asker.server)
+    clear = inside = b""
+    if backend.proxy_protocol != "none":
+        version, ports = backend.proxy_protocol, (asker.peer_port, asker.server_port)
+        clear = preamble.proxy(version, client, ports[0], server, ports[1])
+    if backend.webirc_password is not None:
+        if client is None:
+            return None
+        password = backend.webirc_password.get_secret_value()
+        inside = preamble.webirc(password, backend.webirc_gateway, client, secure=asker.secure)
+    return Preamble(clear, inside)
 
 
 def _permit(name: str, access: Access, target: HostTarget, listed: Destination) -> Allow | Deny:

@@ -16,7 +16,8 @@ from zope.interface import implementer
 
 from sockproxy.backends import connector
 from sockproxy.settings import TcpTarget, Tls
-from tests.backends.test_opening import Authority, Names, talk, tls_backend
+from tests.backends.test_opening import Names, talk, tls_backend
+from tests.certificates import Authority
 
 
 def test_all_addresses_of_a_name_are_found() -> None:

@@ -6,31 +6,30 @@ import os
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 import pytest_twisted
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
-from twisted.internet import ssl
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.error import ConnectError, ConnectionRefusedError, NoRouteError
 from twisted.internet.interfaces import IHostnameResolver, IHostResolution, IResolutionReceiver
 from twisted.internet.protocol import Protocol, ServerFactory, connectionDone
 from twisted.internet.testing import MemoryReactorClock
+from twisted.protocols.haproxy._wrapper import HAProxyWrappingFactory
+from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from sockproxy.backends.opening import ADDRESSES_TRIED, OpenFailed, Opening
 from sockproxy.codes import Code
 from sockproxy.policy.access import Allow
+from sockproxy.policy.preamble import Preamble
 from sockproxy.relay import Relay
 from sockproxy.settings import Target, TcpTarget, Tls, UnixTarget
 from tests import loopback
+from tests.certificates import Authority
+from tests.memory import BackendTransport
 from tests.test_relay import PlainPage
 
 IRC = TcpTarget(host="irc.example.org", port=6667)
@@ -216,55 +215,6 @@ def test_a_page_that_leaves_meanwhile_leaves_nothing_behind() -> None:
     assert not reactor.getDelayedCalls()
 
 
-@dataclass
-class Authority:
-    """A certificate authority for a test, and what it signed."""
-
-    folder: Path
-
-    def __post_init__(self) -> None:
-        self._key = ec.generate_private_key(ec.SECP256R1())
-        self._name = x509.Name(
-            [x509.NameAttribute(NameOID.COMMON_NAME, f"authority {self.folder.name}"[:64])]
-        )
-        certificate = self._certificate(self._name, self._key, None)
-        self.file = str(self.folder / "ca.pem")
-        Path(self.file).write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-
-    def _certificate(self, name: x509.Name, key: Any, host: str | None) -> x509.Certificate:
-        now = datetime.now(UTC)
-        builder = (
-            x509.CertificateBuilder()
-            .subject_name(name)
-            .issuer_name(self._name)
-            .public_key(key.public_key())
-            .serial_number(x509.random_serial_number())
-            .not_valid_before(now - timedelta(days=1))
-            .not_valid_after(now + timedelta(days=1))
-            .add_extension(x509.BasicConstraints(ca=host is None, path_length=None), True)
-        )
-        if host is not None:
-            names = x509.SubjectAlternativeName([x509.DNSName(host)])
-            builder = builder.add_extension(names, False)
-        return builder.sign(self._key, hashes.SHA256())
-
-    def signed(self, host: str) -> bytes:
-        """Return a certificate for `host` and its key, as PEM."""
-        key = ec.generate_private_key(ec.SECP256R1())
-        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, host)])
-        pem = self._certificate(name, key, host).public_bytes(serialization.Encoding.PEM)
-        pem += key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
-        return pem
-
-    def server(self, host: str) -> Any:
-        """Return a server context with a certificate for `host`."""
-        return ssl.PrivateCertificate.loadPEM(self.signed(host)).options()
-
-
 class Echo(Protocol):
     def dataReceived(self, data: bytes) -> None:
         assert self.transport is not None
@@ -311,26 +261,6 @@ async def test_a_tls_backend_is_verified_and_carries_bytes(tmp_path: Path) -> No
         page = await talk(TcpTarget(host="irc.example.org", port=port, tls=tls))
 
     assert page.told == ["opened", b"hello", "eof", Code.CLEAN]
-
-
-@pytest_twisted.ensureDeferred
-async def test_a_tls_backend_of_another_name_is_refused(tmp_path: Path) -> None:
-    authority = Authority(tmp_path)
-    async with tls_backend(authority.server("other.example.org")) as port:
-        tls = Tls(server_name="irc.example.org", ca_file=authority.file)
-        target = TcpTarget(host="irc.example.org", port=port, tls=tls)
-
-        assert await failed(target) == [Code.BACKEND_TLS]
-
-
-@pytest_twisted.ensureDeferred
-async def test_a_tls_backend_that_nobody_vouches_for_is_refused(tmp_path: Path) -> None:
-    authority = Authority(tmp_path)
-    async with tls_backend(authority.server("irc.example.org")) as port:
-        tls = Tls(server_name="irc.example.org")
-        target = TcpTarget(host="irc.example.org", port=port, tls=tls)
-
-        assert await failed(target) == [Code.BACKEND_TLS]
 
 
 @pytest_twisted.ensureDeferred
@@ -456,6 +386,55 @@ def test_a_file_of_ours_that_cannot_be_read_is_no_fault_of_the_backend(
 
     assert page.told == [Code.INTERNAL]
     assert len(logged_errors.flush(FileNotFoundError)) == 1
+
+
+KNOWN = Preamble(b"PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\n", b"WEBIRC x gw 192.0.2.1 192.0.2.1\r\n")
+LIE = b"PROXY TCP4 198.51.100.9 192.0.2.2 1 2\r\n"
+
+
+@pytest.mark.parametrize("target", [UnixTarget(path="/run/irc.sock"), IRC])
+def test_the_backend_hears_who_the_client_is_before_any_byte_of_his(target: Target) -> None:
+    reactor, page, relay = opened(Names(["192.0.2.7"]), allow(target, preamble=KNOWN))
+    relay.write(LIE)
+    relay.write_eof()
+    transport = BackendTransport()
+    connecting = reactor.tcpClients if target is IRC else reactor.unixClients
+    transport.protocol = connecting[0][2 if target is IRC else 1].buildProtocol(None)
+    transport.protocol.makeConnection(transport)
+
+    assert transport.value() == KNOWN.clear + KNOWN.inside + LIE
+    assert page.consumed_bytes == len(LIE), "what we say is not the page's"
+
+
+@pytest_twisted.ensureDeferred
+async def test_what_is_said_before_tls_is_heard_before_tls(tmp_path: Path) -> None:
+    heard, peers = bytearray(), set()
+
+    class Hearing(Protocol):
+        def dataReceived(self, data: bytes) -> None:
+            assert self.transport is not None
+            peers.add(self.transport.getPeer())
+            heard.extend(data)
+
+    authority = Authority(tmp_path)
+    inner = TLSMemoryBIOFactory(
+        authority.server("irc.example.org"), False, ServerFactory.forProtocol(Hearing)
+    )
+    port = loopback.reactor.listenTCP(0, HAProxyWrappingFactory(inner), interface="127.0.0.1")
+    tls = Tls(server_name="irc.example.org", ca_file=authority.file)
+    target = TcpTarget(host="127.0.0.1", port=port.getHost().port, tls=tls)
+    page = PlainPage()
+    opening = Opening(loopback.reactor, Names([]))
+    relay = Relay(page, opening, allow(target, preamble=KNOWN), loopback.reactor)
+    try:
+        relay.start()
+        relay.write(LIE)
+        await loopback.settle(lambda: heard == KNOWN.inside + LIE)
+    finally:
+        relay.reset(Code.ABORTED, "enough")
+        await port.stopListening()
+
+    assert peers == {IPv4Address("TCP", "192.0.2.1", 1)}
 
 
 def test_the_fault_names_code_and_text() -> None:

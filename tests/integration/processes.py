@@ -122,10 +122,11 @@ DNS = no
 
 
 @contextmanager
-def ngircd(folder: Path) -> Iterator[Server]:
+def ngircd(folder: Path, *options: str) -> Iterator[Server]:
+    """Run an IRC server, with lines of its [Options]."""
     port = free_port()
     file = folder / "ngircd.conf"
-    text = NGIRCD.format(port=port)
+    text = NGIRCD.format(port=port) + "\n".join(options)
     if not _is_root():
         text = text.replace("ServerUID = root\n", "")
     file.write_text(text)

@@ -27,7 +27,8 @@ from sockproxy.hub import Hub
 from sockproxy.service import shared_by_all
 from sockproxy.upgrade import SocketFactory
 from tests import loopback
-from tests.backends.test_opening import Authority, tls_backend
+from tests.backends.test_opening import tls_backend
+from tests.certificates import Authority
 
 ORIGIN = "https://app.example"
 BINARY = 2

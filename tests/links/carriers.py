@@ -89,6 +89,12 @@ class PlainRequest:
     def getClientAddress(self) -> IPv4Address:
         return IPv4Address("TCP", self.peer, 50_000)
 
+    def getHost(self) -> IPv4Address:
+        return IPv4Address("TCP", "198.51.100.1", 8080)
+
+    def isSecure(self) -> bool:
+        return False
+
     def setResponseCode(self, code: int) -> None:
         self.status = code
 

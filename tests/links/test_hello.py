@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from sockproxy.codes import Code
+from sockproxy.auth.shown import Shown
+from sockproxy.codes import Code, HelloTlv
 from sockproxy.core import frames, varint
 from sockproxy.front import Visitor
 from sockproxy.links import hello
-from sockproxy.policy.access import Asker
 from sockproxy.refused import Refused
 
 HELLO = frames.Hello(1, 1, 3, 2, 99, b"i" * 16, b"s" * 32, {5: b"\x01"})
@@ -73,10 +73,13 @@ def test_8_kib_are_the_limit() -> None:
     assert refused(of(most + 1)).code is Code.TOO_BIG
 
 
-def test_the_one_who_asks_is_the_visitor() -> None:
-    visited = Visitor("https://app.example", "gw.example", "192.0.2.1", ("sockproxy.v1",))
+def test_what_a_page_shows_is_its_ticket_and_its_cookies() -> None:
+    visited = Visitor("https://app.example", "gw.example", "192.0.2.1", (), cookies=(("a", "1"),))
+    said = frames.Hello(1, 0, 1, 0, 0, b"", b"", {HelloTlv.TICKET: b"a.b.c"})
 
-    assert hello.asker(visited) == Asker("https://app.example", None, "192.0.2.1")
+    assert hello.shown(said, visited) == Shown("a.b.c", (("a", "1"),))
+    said.tlvs = {HelloTlv.TICKET: b"\xff"}
+    assert hello.shown(said, visited).ticket == "\ufffd"
 
 
 def test_a_no_says_code_time_and_as_much_text_as_fits() -> None:

@@ -10,6 +10,7 @@ from sockproxy import ini
 from sockproxy.codes import Code
 from sockproxy.policy.access import UNTOLD, Allow, Asker, Deny, Policy, Rule, out_of_bounds
 from sockproxy.policy.destination import parse
+from sockproxy.policy.preamble import Preamble
 from sockproxy.policy.target import HostTarget, NamedTarget
 from sockproxy.policy.ticket import Ticket
 from sockproxy.settings import TcpTarget, UnixTarget
@@ -406,3 +407,47 @@ def test_who_sends_no_origin_may_still_show_a_ticket() -> None:
     assert MEMBERS_ONLY.origin_known(APP)
     assert not MEMBERS_ONLY.origin_known("null")
     assert not Policy(ini.loads(INI.replace("allow_no_origin", "#")).settings).origin_known(None)
+
+
+def told(*lines: str, **asker: Any) -> Any:
+    """Return what is decided where a backend is told who asks."""
+    section = f"{NOTHING}[backend irc]\ntarget = tcp:irc.example.org:6667\norigins = {APP}\n"
+    policy = Policy(ini.loads("\n".join([section, *lines])).settings)
+    return policy.decide(Asker(**{"origin": APP, "principal": None, **asker}), IRC)
+
+
+CAME = {"peer": "192.0.2.1", "peer_port": 50_000, "server": "198.51.100.1", "server_port": 443}
+
+
+def test_a_backend_hears_first_what_its_section_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WEBIRC", "hunter2")
+    webirc = ("webirc_password = env:WEBIRC", "webirc_gateway = gw")
+    line = b"PROXY TCP4 192.0.2.1 198.51.100.1 50000 443\r\n"
+    known = b"WEBIRC hunter2 gw 192.0.2.1 192.0.2.1\r\n"
+
+    assert told(**CAME).preamble == Preamble()
+    assert told("proxy_protocol = v1", **CAME).preamble == Preamble(clear=line)
+    assert told("proxy_protocol = v2", **CAME).preamble.clear.startswith(b"\r\n\r\n\0\r\nQUIT")
+    assert told(*webirc, **CAME).preamble == Preamble(inside=known)
+    both = told("proxy_protocol = v1", *webirc, secure=True, **CAME).preamble
+    assert both == Preamble(line, known.replace(b"\r", b" :secure\r"))
+
+
+def test_a_client_without_an_address_is_never_made_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WEBIRC", "hunter2")
+
+    assert told("proxy_protocol = v1", peer="unix").preamble == Preamble(b"PROXY UNKNOWN\r\n")
+    denied = told("webirc_password = env:WEBIRC", "webirc_gateway = gw", peer="unix")
+    assert isinstance(denied, Deny)
+    assert denied.code is Code.DENIED
+    assert denied.reason == (
+        "backend irc: WEBIRC says who the client is, and this one has no address"
+    )
+    assert denied.rule == Rule("backend irc", "webirc_password")
+
+
+def test_no_answer_shows_a_password(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WEBIRC", "hunter2")
+    webirc = ("webirc_password = env:WEBIRC", "webirc_gateway = gw")
+
+    assert "hunter2" not in repr(told(*webirc, **CAME))
