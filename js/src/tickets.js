@@ -102,11 +102,14 @@ export class Tickets {
    * @param {number} expiresS 0 where no end is known
    */
   judged(code, expiresS) {
+    if (code === Code.BUSY) return this.#failed('the server cannot judge the new ticket now', true);
     if (code !== Code.CLEAN) {
       if (!this.isNew) this.#held = this.#accepted;
       this.#shown = this.#accepted;
       return this.#failed('the server refuses the new ticket');
     }
+    // The application may know the page by something else, whose end is not ours to move.
+    if (!this.#shown) return;
     const hadTrouble = this.#failures > 0;
     this.#failures = this.#refusals = 0;
     this.#accepted = this.#shown;
@@ -179,11 +182,15 @@ export class Tickets {
     this.#owner.ticketCame();
   }
 
-  /** @param {string} cause */
-  #failed(cause) {
+  /**
+   * @param {string} cause
+   * @param {boolean} [isPassing] the same ticket may be shown again
+   */
+  #failed(cause, isPassing = false) {
     this.#failures += 1;
-    const isNeeded = this.#isDue || this.#env.now() < this.#endsAtMs;
-    if (this.#canAsk && isNeeded && !this.#asking) {
+    const leftMs = this.#endsAtMs - this.#env.now();
+    const isNeeded = this.#isDue || (leftMs > 0 && leftMs < Infinity);
+    if (((isNeeded && this.#canAsk) || isPassing) && !this.#asking) {
       this.#askIn(delayMs(this.#failures, false, this.#env.random()));
     }
     this.#owner.ticketTrouble(cause, false);

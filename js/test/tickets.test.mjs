@@ -495,6 +495,47 @@ test('where the link broke before the answer, the one that was accepted follows'
   await ends(made);
 });
 
+test('a string that the server cannot judge now is said again', async () => {
+  const made = await connected({ ticket: 't1', judge: (shown) => (shown === 't1' ? ACCEPTED : [Code.BUSY, 0]) });
+  made.proxy.ticket = 't2';
+  await pass(made.time, 1000);
+  assert.ok(made.server.auths.length > 1);
+  assert.equal(made.states.at(-1).cause, 'the server cannot judge the new ticket now');
+  made.server.judge = () => ACCEPTED;
+  await passAlive(made, 20_000);
+  assert.deepEqual(new Set(made.server.auths), new Set(['t2']));
+  assert.equal(made.states.at(-1).cause, '');
+  await ends(made);
+});
+
+test('a session without a ticket, or an end, needs none: one that is refused is not followed', async () => {
+  for (const first of [undefined, 't1']) {
+    const ticket = minting();
+    const judge = (shown) => (shown === first ? [Code.CLEAN, 0] : REFUSED);
+    const made = await connected({ ticket: first, judge });
+    ticket.next = async () => 'bad';
+    made.proxy.ticket = ticket;
+    await passAlive(made, 300_000);
+    assert.equal(ticket.asked, 1);
+    made.server.socket.fail();
+    await pass(made.time, 500);
+    assert.deepEqual(shown(made.server), [first, first]);
+    await ends(made);
+  }
+});
+
+test('where the server knows the page by something else its end is the server\'s to move', async () => {
+  const ticket = minting();
+  ticket.next = async () => null;
+  const made = await connected({ ticket });
+  await passAlive(made, 400_000);
+  made.server.socket.fail();
+  await pass(made.time, 500);
+  assert.equal(ticket.asked, 1);
+  assert.deepEqual(shown(made.server), [undefined, undefined]);
+  await ends(made);
+});
+
 test('an answer to AUTH that is lost is not waited for', async () => {
   const ticket = minting();
   const made = await connected({ ticket });
