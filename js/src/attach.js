@@ -17,6 +17,8 @@ const VERSION = 1;
 
 export class ClientAttach {
   link = 0;
+  /** What the next HELLO shows; later requests of a link show none. */
+  ticket = '';
   known = false;
   lingerS = 0;
   pingMs = 0;
@@ -52,6 +54,7 @@ export class ClientAttach {
     this.#out = out;
     this.#attaching = this.#secret;
     session.mayNumber = !known;
+    if (this.ticket) tlvs.set(Code.HELLO_TICKET, new TextEncoder().encode(this.ticket));
     session.say(frames.HELLO, ...this.#hello(known ? 0 : frames.FLAG_CREATE, request, tlvs));
     return { inbound: new Inbound(), outbound: out };
   }

@@ -9,14 +9,17 @@ import * as Code from './codes.js';
 import { Line } from './line.js';
 import { Session } from './session.js';
 
-/** @import { Environment, LinkKind } from './environment.js' */
+/** @import { Environment } from './environment.js' */
 /** @import { Event } from './events.js' */
+/** @import { LineOptions } from './line.js' */
 /** @import { Request } from './request.js' */
 
 const OPEN_WITHIN_MS = 20_000;
 // So much of a stream may wait to be numbered before its writer waits too: then many small
 // writes of one turn share a message.
 const UNNUMBERED_BYTES = 16 * 1024;
+/** What ends a session and says why to its streams; after all else they are lost. @type {number[]} */
+const TELLING = [Code.KILLED, Code.TICKET_REQUIRED, Code.TICKET_REFUSED];
 
 /**
  * @typedef {object} ClientOwner
@@ -39,7 +42,7 @@ export class Client {
    * @param {string} url
    * @param {Environment} env
    * @param {ClientOwner} owner
-   * @param {{lingerMs?: number, links?: LinkKind[]}} [options]
+   * @param {LineOptions} options
    */
   constructor(url, env, owner, options) {
     this.env = env;
@@ -174,7 +177,7 @@ export class Client {
     if (!this.attach.known) return this.close(code, text);
     for (const { stream, acked } of this.session.lose()) {
       const request = this.#requests.get(stream);
-      if (request) this.#end(request, Code.LOST, text, acked);
+      if (request) this.#end(request, TELLING.includes(code) ? code : Code.LOST, text, acked);
     }
     const orphans = [...this.#requests.values()];
     this.#requests.clear();

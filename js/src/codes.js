@@ -45,6 +45,7 @@ export const POLL = 2;
 export const BRIEF = 3;
 
 // Optional fields of HELLO, WELCOME and OPEN, as far as this client uses them.
+export const HELLO_TICKET = 1;
 export const HELLO_MODE = 5;
 export const WELCOME_STREAM_WINDOW = 2;
 export const WELCOME_SESSION_WINDOW_UP = 3;

@@ -6,6 +6,8 @@ import * as Code from './codes.js';
 const DOM_NAMES = {
   [Code.ABORTED]: 'AbortError',
   [Code.DENIED]: 'NotAllowedError',
+  [Code.TICKET_REQUIRED]: 'NotAllowedError',
+  [Code.TICKET_REFUSED]: 'NotAllowedError',
   [Code.ORIGIN]: 'NotAllowedError',
 };
 

@@ -53,6 +53,9 @@ const LOCAL = {
   [frames.END]: ({ events }, [code, text]) => {
     events.push({ type: 'linkEnded', code, text });
   },
+  [frames.AUTH_RESULT]: ({ events }, [code, expiresS]) => {
+    events.push({ type: 'authResult', code, expiresS });
+  },
   [frames.BYE]: ({ events }, [code, text]) => {
     events.push({ type: 'sessionEnded', code, text });
   },

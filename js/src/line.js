@@ -11,15 +11,17 @@
 import * as Code from './codes.js';
 import { delayMs } from './backoff.js';
 import { LinkError, PeerError } from './errors.js';
-import { BYE, encode } from './frames.js';
+import { AUTH, BYE, encode } from './frames.js';
 import { Ladder } from './ladder.js';
 import { HttpLink } from './links/http.js';
 import { WebSocketLink } from './links/websocket.js';
 import { Silence } from './silence.js';
+import { Tickets } from './tickets.js';
 
 /** @import { ClientAttach } from './attach.js' */
 /** @import { Environment, LinkKind } from './environment.js' */
 /** @import { Event } from './events.js' */
+/** @import { TicketSource } from './proxy.js' */
 /** @import { Session } from './session.js' */
 
 /** @typedef {WebSocketLink | HttpLink} Link */
@@ -36,6 +38,8 @@ const MEASURE_MS = 1000;
 
 /** Refusals after which another try may still succeed. @type {number[]} */
 const PASSING = [Code.STALE_LINK, Code.BUSY, Code.RESTART];
+/** Refusals after which another try needs another ticket. @type {number[]} */
+const WANTS_TICKET = [Code.TICKET_REQUIRED, Code.TICKET_REFUSED];
 
 /**
  * @typedef {object} LineOwner
@@ -45,6 +49,13 @@ const PASSING = [Code.STALE_LINK, Code.BUSY, Code.RESTART];
  * @property {() => void} lineSent frames were numbered
  * @property {() => boolean} isWanted whether someone waits for this session
  * @property {() => boolean} isWaiting whether a write waits for credit
+ */
+
+/**
+ * @typedef {object} LineOptions
+ * @property {number} [lingerMs] how long the page keeps trying, where it is not the server that says
+ * @property {LinkKind[]} [links] which kinds of link it may use
+ * @property {TicketSource} [ticket]
  */
 
 export class Line {
@@ -93,10 +104,9 @@ export class Line {
    * @param {ClientAttach} attach
    * @param {Environment} env
    * @param {LineOwner} owner
-   * @param {{lingerMs?: number, links?: LinkKind[]}} [options] how long the page keeps trying
-   *   where it is not the server that says; which kinds of link it may use
+   * @param {LineOptions} options
    */
-  constructor(url, session, attach, env, owner, { lingerMs, links } = {}) {
+  constructor(url, session, attach, env, owner, { lingerMs, links, ticket }) {
     this.url = url;
     this.session = session;
     this.attach = attach;
@@ -104,6 +114,7 @@ export class Line {
     this.owner = owner;
     this.lingerMs = lingerMs;
     this.ladder = new Ladder(links);
+    this.tickets = new Tickets(ticket, env, this);
     if (!env.WebSocket) this.ladder.allow(['stream', 'poll']);
   }
 
@@ -150,6 +161,15 @@ export class Line {
     this.#arm();
   }
 
+  /**
+   * Show this ticket from now on.
+   *
+   * @param {TicketSource} source
+   */
+  giveTicket(source) {
+    if (!this.#over) this.tickets.give(source);
+  }
+
   /** Send what there is to send: the first of a turn right behind it, the rest together. */
   flushSoon() {
     if (this.#flushing) return;
@@ -172,7 +192,26 @@ export class Line {
     }
     this.#link?.close(code);
     this.#dropTries();
+    this.tickets.close();
     this.env.clearTimeout(this.#timer);
+  }
+
+  // What tickets tell.
+
+  ticketCame() {
+    if (this.#welcomed) this.#showTicket();
+    else if (this.#retryAt === Infinity && this.#httpAt === Infinity) this.#start();
+    this.#arm();
+  }
+
+  /**
+   * @param {string} cause
+   * @param {boolean} isFatal
+   */
+  ticketTrouble(cause, isFatal) {
+    if (isFatal) return this.#lose(Code.TICKET_REFUSED, cause);
+    if (!this.#welcomed) this.trouble = cause;
+    this.owner.lineState(this.#told, cause);
   }
 
   // What links tell.
@@ -200,7 +239,9 @@ export class Line {
     if (link !== this.#link) return;
     this.#heard();
     this.#take(events);
-    if (!this.#over) this.#flush();
+    if (this.#over) return;
+    if (this.#welcomed && this.tickets.isNew) this.#showTicket();
+    this.#flush();
   }
 
   /**
@@ -236,6 +277,7 @@ export class Line {
     for (const event of events) {
       if (this.#over) return;
       if (event.type === 'welcomed') this.#up();
+      if (event.type === 'authResult') this.tickets.judged(event.code, event.expiresS);
       this.owner.lineEvent(event);
       if (event.type === 'refused') this.#refused(event.code, event.retryMs, event.text);
       if (event.type === 'linkEnded') this.#ended(event.code, event.text);
@@ -273,6 +315,13 @@ export class Line {
     this.#tell(true, cause);
   }
 
+  /** Tell the server of another ticket, on the link that carries. */
+  #showTicket() {
+    const ticket = this.tickets.renew();
+    if (ticket) this.session.say(AUTH, ticket);
+    this.flushSoon();
+  }
+
   /**
    * @param {boolean} up
    * @param {string} cause
@@ -290,10 +339,18 @@ export class Line {
    * @param {string} text
    */
   #refused(code, retryMs, text) {
-    if (!PASSING.includes(code)) return this.#lose(code, text);
+    /** @type {number | undefined} */
+    let pauseMs;
+    if (PASSING.includes(code)) pauseMs = this.#delay();
+    if (WANTS_TICKET.includes(code)) {
+      pauseMs = this.tickets.refused(this.attach.known);
+      // One that opens now would show the same ticket again.
+      this.#dropTries();
+    }
+    if (pauseMs === undefined) return this.#lose(code, text);
     const kind = this.#link?.kind;
     this.#drop(text);
-    this.#laterThan(Math.max(retryMs, this.#delay()));
+    this.#laterThan(Math.max(retryMs, pauseMs));
     // Whoever says no is heard: no other way to the server is needed.
     if (kind === 'websocket') this.#httpAt = Infinity;
   }
@@ -320,6 +377,7 @@ export class Line {
 
   /** Begin to look for a link, now: a WebSocket, and HTTP beside it when that takes long. */
   #start() {
+    if (!this.#mayTry()) return;
     const { env, ladder } = this;
     const now = env.now();
     if (ladder.takesWebSocket(now)) this.#try();
@@ -329,10 +387,19 @@ export class Line {
     if (!race) this.#tryHttp();
   }
 
+  /** Where there is no ticket to show, all tries wait for `ticketCame`. */
+  #mayTry() {
+    if (this.#over || this.#offline) return false;
+    if (this.tickets.ready()) return true;
+    this.#retryAt = this.#httpAt = Infinity;
+    if (!this.attach.known) this.#createBy();
+    return false;
+  }
+
   #try() {
     const { env } = this;
     this.#retryAt = Infinity;
-    if (this.#over || this.#offline) return;
+    if (!this.#mayTry()) return;
     if (!this.ladder.takesWebSocket(env.now())) return this.#tryHttp();
     this.#tryCount += 1;
     this.#retryAt = env.now() + (this.#isUrgent() ? HUNG_MS : WELCOME_WITHIN_MS);
@@ -356,8 +423,7 @@ export class Line {
     const carries = this.#link?.isWelcomed && !this.#silence.isSuspect;
     // One that is attaching gets its time: every new one would call it off.
     const isAttaching = this.#hungAt < Infinity;
-    if (this.#over || this.#offline || carries || isAttaching) return;
-    if (!this.ladder.allowsHttp) return;
+    if (carries || isAttaching || !this.ladder.allowsHttp || !this.#mayTry()) return;
     this.#tryCount += 1;
     if (this.ladder.allows('websocket') && !this.trouble) this.trouble = 'no WebSocket in time';
     this.#adopt(this.#http());
@@ -385,10 +451,16 @@ export class Line {
     this.#countDown();
     this.#hungAt = Infinity;
     this.#begunAt = now;
-    if (this.#giveUpAt === Infinity) this.#giveUpAt = now + CREATE_WITHIN_MS;
+    this.#createBy();
     this.#silence.heard(now);
+    this.attach.ticket = this.tickets.show();
     link.begin();
     this.#flush();
+  }
+
+  /** Trying to create ends some time after it began. */
+  #createBy() {
+    if (this.#giveUpAt === Infinity) this.#giveUpAt = this.env.now() + CREATE_WITHIN_MS;
   }
 
   /** A promised WebSocket did not come to carry anything. @param {number} now */

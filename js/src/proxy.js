@@ -17,7 +17,18 @@ import { TCPSocket } from './socket.js';
 /** @typedef {'idle' | 'connecting' | 'up' | 'reconnecting' | 'lost' | 'closed'} SockProxyState */
 
 /**
+ * A ticket, or what gives a fresh one each time it is asked; nothing, where the server asks for
+ * none.
+ *
+ * @typedef {string | (() => TicketAnswer | PromiseLike<TicketAnswer>) | null | undefined} TicketSource
+ */
+
+/** @typedef {string | null | undefined} TicketAnswer */
+
+/**
  * @typedef {object} SockProxyExtras
+ * @property {TicketSource} [ticket] what shows the server who this page is; `ticket` of the
+ *   proxy sets it later
  * @property {number} [linger] seconds to go on trying when the server is away; by default as
  *   long as the server keeps the session, and a minute
  * @property {LinkKind[]} [links] which kinds of link may be used; by default a WebSocket, where
@@ -48,6 +59,8 @@ export class SockProxy extends EventTarget {
   /** @type {LinkKind | undefined} */
   #link;
   #cause = '';
+  /** @type {TicketSource} */
+  #ticket;
   #env;
   #options;
   #url;
@@ -62,6 +75,7 @@ export class SockProxy extends EventTarget {
     this.#url.protocol = this.#url.protocol.replace('ws', 'http');
     this.#options = options;
     this.#links = options.links && checked(options.links);
+    this.#ticket = options.ticket;
     this.#env = environment(options);
   }
 
@@ -74,6 +88,17 @@ export class SockProxy extends EventTarget {
   get id() {
     const sid = this.#client?.attach.sid.subarray(0, SHOWN_ID_BYTES) ?? [];
     return [...sid].map((byte) => byte.toString(16).padStart(2, '0')).join('');
+  }
+
+  /**
+   * Show the server this ticket from now on, on a session that runs too. It can be set only: a
+   * ticket is never told.
+   *
+   * @param {TicketSource} source
+   */
+  set ticket(source) {
+    this.#ticket = source;
+    for (const { line } of this.#clients) line.giveTicket(source);
   }
 
   /** Figures of this moment; bytes and resumes count from the beginning. */
@@ -154,7 +179,7 @@ export class SockProxy extends EventTarget {
   #begin() {
     const { linger } = this.#options;
     const lingerMs = linger === undefined ? undefined : linger * 1000;
-    const options = { lingerMs, links: this.#links };
+    const options = { lingerMs, links: this.#links, ticket: this.#ticket };
     const client = new Client(this.#url.href, this.#env, this.#owner, options);
     this.#clients.add(client);
     // In the capture phase, where even what is told to the document alone comes by.
@@ -208,8 +233,7 @@ export class SockProxy extends EventTarget {
    */
   #setState(state, cause) {
     const link = this.#client?.line.kind;
-    const isNews = state === 'connecting' && cause !== this.#cause;
-    if (state === this.#state && link === this.#link && !isNews) return;
+    if (state === this.#state && link === this.#link && cause === this.#cause) return;
     this.#state = state;
     this.#cause = cause;
     this.#link = link;

@@ -23,6 +23,7 @@ test('every code is in both languages', () => {
 });
 
 for (const [name, prefix] of [
+  ['HelloTlv', 'HELLO_'],
   ['WelcomeTlv', 'WELCOME_'],
   ['OpenTlv', 'OPEN_'],
 ]) {

@@ -43,6 +43,9 @@ export class FakeStream {
   }
 }
 
+/** What TLV 1 of a HELLO says. */
+const ticketOf = (tlvs) => tlvs.has(1) ? new TextDecoder().decode(tlvs.get(1)) : undefined;
+
 /** Timers and a clock that stand still until `advance`. */
 export class FakeTime {
   nowMs = 1_000_000;
@@ -147,7 +150,8 @@ function cuts(bytes) {
 
 /**
  * A server of one session, as small as resuming allows: it echoes every stream. It says
- * nothing while `mute`, refuses connections while `away`.
+ * nothing while `mute`, refuses connections while `away`. With `judge`, which gives code and
+ * seconds for a ticket, it wants tickets.
  */
 export class FakeServer {
   sockets = [];
@@ -162,6 +166,7 @@ export class FakeServer {
   away = false;
   byes = [];
   beacons = [];
+  auths = [];
   welcomeTlvs = new Map([[7, Uint8Array.of(60)]]);
   #log = [];
   #position = 0;
@@ -198,6 +203,7 @@ export class FakeServer {
     if (raw.kind === frames.AT) [this.#position] = values;
     if (raw.kind === frames.ACK) [this.acked] = values;
     if (raw.kind === frames.BYE) this.byes.push(values);
+    if (raw.kind === frames.AUTH) this.#auth(...values);
     if (raw.kind === frames.PING && socket.isUp) socket.reply.push(frames.encode(frames.PONG, values[0], this.rx));
     else if (raw.kind === frames.PING && !socket.isProbe) this.say(frames.PONG, values[0], this.rx);
     if (socket.isProbe && !this.mute) this.#echo(socket, raw, values);
@@ -212,8 +218,13 @@ export class FakeServer {
     queueMicrotask(() => socket.deliverWhole(frames.join(this.wrongEcho ? [pad] : [pong, pad])));
   }
 
+  #auth(ticket) {
+    this.auths.push(ticket);
+    if (this.judge) this.say(frames.AUTH_RESULT, ...this.judge(ticket));
+  }
+
   #hello(socket, values) {
-    const [, flags, link, request, rx, sid, secret] = values;
+    const [, flags, link, request, rx, sid, secret, tlvs] = values;
     if (socket.isUp) return;
     if (flags === frames.FLAG_PROBE) return void (socket.isProbe = true);
     if (request > 1) {
@@ -223,13 +234,17 @@ export class FakeServer {
       this.#resend(rx);
       return;
     }
-    this.hellos.push({ create: flags === 1, link, rx, sid, secret });
+    const ticket = ticketOf(tlvs);
+    this.hellos.push({ create: flags === 1, link, rx, sid, secret, ticket });
     this.current = socket;
     this.#position = this.rx;
     if (this.mute) return;
     if (this.refusal) return this.say(frames.REFUSE, ...this.refusal);
+    const [code, expiresS] = this.judge?.(ticket) ?? [];
+    if (code) return this.say(frames.REFUSE, code, 0, `the server's word on ${code}`);
     const resumed = this.hellos.length > 1 ? 1 : 0;
     this.say(frames.WELCOME, link, this.rx, resumed, new Uint8Array(32).fill(link), this.welcomeTlvs);
+    if (this.judge) this.say(frames.AUTH_RESULT, code, expiresS);
     this.#resend(rx);
   }
 
@@ -346,7 +361,8 @@ export class FakeHttp {
     const way = url.slice(url.lastIndexOf('/') + 1);
     const mode = tlvs.get(5)?.[0];
     const said = body.slice(hello.size);
-    const asked = { url, way, ...options, flags, link, request, rx, mode, rest, body, said };
+    const ticket = ticketOf(tlvs);
+    const asked = { url, way, ...options, flags, link, request, rx, mode, ticket, rest, body, said };
     this.asked.push(asked);
     this.inFlight += 1;
     this.mostInFlight = Math.max(this.mostInFlight, this.inFlight);

@@ -75,6 +75,31 @@ test('round trips are smoothed', () => {
   assert.equal(session.rttS.toFixed(3), '0.200');
 });
 
+test('what became of a ticket is an event', () => {
+  const { say, spoken } = make();
+  assert.deepEqual(say(frames.AUTH_RESULT, Code.TICKET_REFUSED, 240), [
+    { type: 'authResult', code: Code.TICKET_REFUSED, expiresS: 240 },
+  ]);
+  assert.deepEqual(spoken(), []);
+});
+
+test('a ticket is in the HELLO of each link, and in none that goes on with one', () => {
+  const { attach } = make();
+  attach.ticket = 'päss';
+  const tlvsOf = (bytes) => frames.parse(new frames.Decoder(0).feed(bytes)[0])[7];
+  const hello = () => {
+    const { outbound } = attach.hello(1, new Map([[Code.HELLO_MODE, Uint8Array.of(1)]]));
+    return tlvsOf(attach.session.nextMessage(outbound));
+  };
+  for (let link = 0; link < 2; link += 1) {
+    const tlvs = hello();
+    assert.deepEqual([...tlvs.keys()].sort(), [Code.HELLO_TICKET, Code.HELLO_MODE]);
+    assert.equal(new TextDecoder().decode(tlvs.get(Code.HELLO_TICKET)), 'päss');
+  }
+  assert.equal(tlvsOf(attach.short(2)).size, 0);
+  assert.equal(tlvsOf(attach.farewell(Code.ABORTED, '')).size, 0);
+});
+
 test('a ping is answered in the next message', () => {
   const { session, say, spoken } = make();
   say(frames.PING, 77);

@@ -124,7 +124,14 @@ export declare class TCPSocket {
     close(): Promise<void>;
 }
 export type SockProxyState = 'idle' | 'connecting' | 'up' | 'reconnecting' | 'lost' | 'closed';
+export type TicketSource = string | (() => TicketAnswer | PromiseLike<TicketAnswer>) | null | undefined;
+export type TicketAnswer = string | null | undefined;
 export type SockProxyExtras = {
+    /**
+     * what shows the server who this page is; `ticket` of the
+     * proxy sets it later
+     */
+    ticket?: TicketSource;
     /**
      * seconds to go on trying when the server is away; by default as
      * long as the server keeps the session, and a minute
@@ -152,6 +159,13 @@ export declare class SockProxy extends EventTarget {
     get state(): SockProxyState;
     /** The first 8 hex digits of the session's id, as the server's log names it. */
     get id(): string;
+    /**
+     * Show the server this ticket from now on, on a session that runs too. It can be set only: a
+     * ticket is never told.
+     *
+     * @param {TicketSource} source
+     */
+    set ticket(source: TicketSource);
     /** Figures of this moment; bytes and resumes count from the beginning. */
     get stats(): {
         bytesIn: number;

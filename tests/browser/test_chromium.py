@@ -158,3 +158,19 @@ def test_a_page_of_a_foreign_origin_is_told_the_missing_line(tmp_path: Path) -> 
 def test_the_demo_does_what_the_readme_says(tmp_path: Path) -> None:
     with processes.demo(tmp_path) as server:
         scenario("demo", server=url(server))
+
+
+def test_a_page_with_short_tickets_keeps_its_sockets(tmp_path: Path) -> None:
+    pages, secret = processes.free_port(), "0123456789abcdef0123456789abcdef"
+    key = tmp_path / "ticket.key"
+    key.write_text(secret)
+    key.chmod(0o600)
+    with tcp_server(echo) as echoing:
+        ini = (
+            f"[tickets]\nkeys = k1 HS256 file:{key}\n[backend echo]\n"
+            f"target = tcp:127.0.0.1:{echoing}\norigins = http://127.0.0.1:{pages}\n"
+            "principals = *\n"
+        )
+        with processes.service(tmp_path, ini) as server:
+            shown = {"secret": secret, "audience": "sockproxy", "lifeS": 5}
+            scenario("tickets", server=url(server), pages=pages, **shown)
