@@ -36,12 +36,23 @@ def client(peer: str, trusted: Sequence[Network | str], entries: Sequence[str]) 
     """
     found = peer
     for entry in reversed(entries[-ENTRIES_MAX:]):
-        if not _is_trusted(found, trusted):
+        if not is_trusted(found, trusted):
             return found
         found = _address(entry)
-    if len(entries) > ENTRIES_MAX and _is_trusted(found, trusted):
+    if len(entries) > ENTRIES_MAX and is_trusted(found, trusted):
         raise BadForwarded(f"more than {ENTRIES_MAX} trusted proxies in a row")
     return found
+
+
+def is_trusted(peer: str, trusted: Sequence[Network | str]) -> bool:
+    """Return whether a peer is one of the proxies that are believed."""
+    if peer == UNIX:
+        return UNIX in trusted
+    address = _plain(ip_address(peer))
+    return any(
+        not isinstance(network, str) and address.version == network.version and address in network
+        for network in trusted
+    )
 
 
 def x_forwarded_for(lines: Sequence[str]) -> list[str]:
@@ -83,13 +94,3 @@ def _plain(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
     if isinstance(address, IPv6Address) and address.scope_id:
         raise BadForwarded(f"{address} has a zone")
     return getattr(address, "ipv4_mapped", None) or address
-
-
-def _is_trusted(peer: str, trusted: Sequence[Network | str]) -> bool:
-    if peer == UNIX:
-        return UNIX in trusted
-    address = _plain(ip_address(peer))
-    return any(
-        not isinstance(network, str) and address.version == network.version and address in network
-        for network in trusted
-    )
