@@ -8,12 +8,13 @@ never sees a header. Which requests come so far is `door`'s and `head`'s to say.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from twisted.web import http
 from twisted.web.http import Request
 
 from sockproxy.head import BadHead
+from sockproxy.policy.entrance import Entry, uncounted
 
 # A scheme, the longest host name, a port.
 ORIGIN_MAX_BYTES = 300
@@ -31,6 +32,8 @@ class Visitor:
     host: str
     peer: str
     offered: tuple[str, ...]
+    # The place of the connection in the counts: who serves it says so.
+    entry: Entry = field(default_factory=uncounted, compare=False, repr=False)
 
 
 def visitor(request: Request) -> Visitor:
@@ -51,7 +54,8 @@ def visitor(request: Request) -> Visitor:
         text = f"an Origin of {len(origin)} bytes is above {ORIGIN_MAX_BYTES}"
         raise BadHead(http.BAD_REQUEST, text)
     peer = getattr(request.getClientAddress(), "host", None)
-    return Visitor(origin, host, peer or "unix", tuple(offered))
+    entry = getattr(request.channel, "entry", None) or uncounted()
+    return Visitor(origin, host, peer or "unix", tuple(offered), entry)
 
 
 def one_header(request: Request, name: str) -> str | None:

@@ -10,13 +10,15 @@ from twisted.application import strports
 from twisted.application.service import MultiService, Service
 from twisted.web.resource import Resource
 
-from sockproxy import site
+from sockproxy import accept, site
 from sockproxy.backends.opening import Opening
 from sockproxy.codes import Code
 from sockproxy.door import Front
 from sockproxy.hub import Hub
 from sockproxy.links.hello import HELLO_MAX_BYTES
 from sockproxy.policy.access import Policy
+from sockproxy.policy.entrance import Entrance
+from sockproxy.policy.tally import Rates
 from sockproxy.settings import Settings
 from sockproxy.streams import Shared
 from sockproxy.upgrade import SocketFactory
@@ -46,8 +48,13 @@ def make_service(
     tools: Mapping[str, Resource] | None = None,
 ) -> MultiService:
     """Return the service tree: the sessions, and one listener for each section."""
-    opening = Opening(reactor, reactor.nameResolver, settings.limits.refusal_time)
-    shared = Shared(reactor, Policy(settings), opening, settings.limits)
+    limits, trusted = settings.limits, settings.sockproxy.trusted_proxies
+    descriptors = accept.descriptors(len(settings.listeners))
+    failures = Rates(limits.failures_per_s, limits.failures_burst)
+    entrance = Entrance(limits, trusted, failures, reactor.seconds, accept.tell)
+    gate = accept.Gate(entrance, descriptors, reactor)
+    opening = Opening(reactor, reactor.nameResolver, limits.refusal_time, descriptors)
+    shared = Shared(reactor, Policy(settings), opening, limits, failures)
     hub = Hub(shared, random)
     tree = MultiService()
     HubService(hub).setServiceParent(tree)
@@ -55,7 +62,8 @@ def make_service(
     body_max_bytes = settings.limits.max_post + HELLO_MAX_BYTES
     factory = Front(root, body_max_bytes, settings.sockproxy, reactor)
     for name, listener in settings.listeners.items():
-        listening = strports.service(listener.endpoint, factory, reactor)
+        listening = strports.service(listener.endpoint, gate.around(factory), reactor)
+        listening.endpoint = gate.watch(listening.endpoint)
         listening.setName(f"listen {name}")
         listening.setServiceParent(tree)
     return tree

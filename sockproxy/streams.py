@@ -7,7 +7,7 @@ event is one call on the relay, and what the relay says is one verb of the core.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
@@ -18,11 +18,17 @@ from sockproxy.core import events
 from sockproxy.core.session import Session
 from sockproxy.policy.access import Allow, Asker, Deny, Policy
 from sockproxy.policy.limits import TokenBucket
+from sockproxy.policy.tally import Rates, site
 from sockproxy.policy.target import BadTarget, parse
 from sockproxy.relay import Relay
 from sockproxy.settings import Limits
 
 UNTOLD = ""
+
+
+def _rare_failures() -> Rates:
+    limits = Limits()
+    return Rates(limits.failures_per_s, limits.failures_burst)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +39,8 @@ class Shared:
     policy: Policy
     opening: Opening
     limits: Limits
+    # What pages do that they should not do often, by address.
+    failures: Rates = field(default_factory=_rare_failures)
 
 
 class Streams:
@@ -46,6 +54,7 @@ class Streams:
         self.core = core
         self.flush = flush
         self._asker = asker
+        self._site = site(asker.peer)
         self._name = name
         self._shared = shared
         self._relays: dict[int, Relay] = {}
@@ -114,6 +123,8 @@ class Streams:
                 origin=self._asker.origin,
                 reason=answer.why or answer.reason,
             )
+            if answer.code is Code.DENIED:
+                self._shared.failures.take(self._site, self._shared.clock.seconds())
             self._deny(event.stream, answer)
             return
         page = StreamPage(self, event.stream, answer)
@@ -137,7 +148,10 @@ class Streams:
         limits = self._shared.limits
         if len(self._relays) + len(self._denied) >= limits.streams:
             return Deny(Code.QUOTA, f"more than {limits.streams} streams in one session")
-        if not self._opens.take(self._shared.clock.seconds()):
+        now = self._shared.clock.seconds()
+        if self._shared.failures.spent(self._site, now):
+            return Deny(Code.BUSY, "too many failures from one address")
+        if not self._opens.take(now):
             return Deny(Code.BUSY, f"more than {limits.opens_per_s:g} opens a second")
         try:
             target = parse(event.host, event.port)

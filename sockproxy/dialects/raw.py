@@ -27,6 +27,8 @@ PENDING_MAX_BYTES = 64 * 1024
 
 NORMAL = 1000
 FAILED = 1011
+TRY_AGAIN = 1013
+CLOSE_CODES = {Code.CLEAN: NORMAL, Code.BUSY: TRY_AGAIN}
 
 
 def greeter(name: str, shared: Shared) -> Greet:
@@ -46,6 +48,7 @@ def greeter(name: str, shared: Shared) -> Greet:
                 reason=answer.reason,
             )
             return Refusal(403, answer.reason)
+        visitor.entry.served()
         return RawPeer(answer, choose(visitor.offered), shared)
 
     return greet
@@ -150,7 +153,7 @@ class RawPage:
         self._peer.end(NORMAL)
 
     def closed(self, code: Code, text: str) -> None:
-        self._peer.end(NORMAL if code is Code.CLEAN else FAILED, text)
+        self._peer.end(CLOSE_CODES.get(code, FAILED), text)
         self._peer.end_backend()
 
     def consumed(self, count: int) -> None:

@@ -11,6 +11,9 @@ from sockproxy.hub import Refused
 from sockproxy.policy.access import Asker
 
 HELLO_MAX_BYTES = 8 * 1024
+# What no page of ours runs into by bad luck. Unknown sessions are the hub's to limit: after a
+# restart every page asks for one.
+OFFENCES = frozenset((Code.ORIGIN, Code.PROTOCOL, Code.TICKET_REFUSED, Code.SECRET_REUSE))
 
 
 def cut(data: bytes) -> tuple[frames.Hello, bytes]:
@@ -39,6 +42,8 @@ def asker(visitor: Visitor) -> Asker:
     return Asker(origin=visitor.origin, principal=None, peer=visitor.peer)
 
 
-def refusal(refused: Refused) -> bytes:
-    """Return the frame that says no."""
+def refusal(refused: Refused, visitor: Visitor) -> bytes:
+    """Return the frame that says no, and note what should not come often."""
+    if refused.code in OFFENCES:
+        visitor.entry.failed()
     return frames.encode(frames.Refuse(refused.code, refused.retry_ms, frames.clip(refused.text)))

@@ -117,13 +117,13 @@ class Requests(Place):
             # A page sees no status of another origin; it is to see why, as on a WebSocket.
             request.setResponseCode(http.FORBIDDEN)
             _open_to(request, visited)
-            return hello.refusal(Refused(Code.ORIGIN, hint))
+            return hello.refusal(Refused(Code.ORIGIN, hint), visited)
         _open_to(request, visited)
         assert request.content is not None
         try:
             return self.answer(request, visited, *hello.cut(request.content.read()))
         except Refused as refused:
-            return hello.refusal(refused)
+            return hello.refusal(refused, visited)
 
     def answer(
         self, request: Request, visited: Visitor, said: frames.Hello, rest: bytes

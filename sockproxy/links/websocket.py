@@ -112,6 +112,7 @@ class WebSocketLink:
             self._echo(self._probe, rest)
             return
         self._live = self._hub.attach(said, self, hello.asker(self._visitor))
+        self._visitor.entry.served()
         if rest:
             self._live.received(self, rest)
 
@@ -134,7 +135,7 @@ class WebSocketLink:
         self._refuse(Refused(Code.TIMEOUT, f"no HELLO within {timeout_s:g} s"))
 
     def _refuse(self, refused: Refused) -> None:
-        self._say_last(hello.refusal(refused), refused.code)
+        self._say_last(hello.refusal(refused, self._visitor), refused.code)
 
     def _say_last(self, frame: bytes, code: Code) -> None:
         self._disarm()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from sockproxy.codes import Code
@@ -10,7 +12,11 @@ from sockproxy.front import Visitor
 from sockproxy.hub import Refused
 from sockproxy.links import hello
 from sockproxy.policy.access import Asker
+from sockproxy.policy.entrance import Entrance
+from sockproxy.policy.tally import Rates
+from sockproxy.settings import Limits
 
+VISITOR = Visitor("https://app.example", "gw.example", "192.0.2.1", ("sockproxy.v1",))
 HELLO = frames.Hello(1, 1, 3, 2, 99, b"i" * 16, b"s" * 32, {5: b"\x01"})
 
 
@@ -74,13 +80,32 @@ def test_8_kib_are_the_limit() -> None:
 
 
 def test_the_one_who_asks_is_the_visitor() -> None:
-    visited = Visitor("https://app.example", "gw.example", "192.0.2.1", ("sockproxy.v1",))
-
-    assert hello.asker(visited) == Asker("https://app.example", None, "192.0.2.1")
+    assert hello.asker(VISITOR) == Asker("https://app.example", None, "192.0.2.1")
 
 
 def test_a_no_says_code_time_and_as_much_text_as_fits() -> None:
-    (raw,) = frames.Decoder(1000).feed(hello.refusal(Refused(Code.BUSY, "ä" * 500, 2000)))
+    (raw,) = frames.Decoder(1000).feed(hello.refusal(Refused(Code.BUSY, "ä" * 500, 2000), VISITOR))
     said = frames.parse(raw)
 
     assert said == frames.Refuse(Code.BUSY, 2000, "ä" * 100)
+
+
+@pytest.mark.parametrize(
+    ("code", "counts"),
+    [
+        (Code.ORIGIN, True),
+        (Code.PROTOCOL, True),
+        (Code.SECRET_REUSE, True),
+        (Code.SESSION_UNKNOWN, False),
+        (Code.BUSY, False),
+        (Code.STALE_LINK, False),
+    ],
+)
+def test_a_no_counts_as_a_failure_where_no_honest_page_gets_it(code: Code, counts: bool) -> None:
+    failures = Rates(rate_per_s=1, burst=2)
+    entrance = Entrance(Limits(), (), failures, lambda: 0.0, lambda *_: None)
+    visitor = replace(VISITOR, entry=entrance.admit(VISITOR.peer))
+    for _ in range(2):
+        hello.refusal(Refused(code, "no"), visitor)
+
+    assert failures.spent(VISITOR.peer, 0.0) is counts

@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sockproxy.policy.descriptors import Descriptors
+from sockproxy.policy.descriptors import Descriptors, Taken
 
 
 def test_accepting_ends_at_90_percent_and_connecting_before_the_reserve() -> None:
     descriptors = Descriptors(limit=256, others=20)
-    lines = {}
+    lines: dict[str, int] = {}
     for taken in range(21, 257):
         descriptors.take()
         if descriptors.full:
@@ -56,7 +56,7 @@ def test_room_that_nobody_waits_for_comes_back_all_the_same() -> None:
 @given(st.lists(st.integers(-1, 60), max_size=200))
 def test_room_is_told_once_each_time_it_comes_back(steps: list[int]) -> None:
     descriptors, told, expected = Descriptors(limit=64, others=10), 0, 0
-    held = []
+    held: list[Taken] = []
 
     def tell() -> None:
         nonlocal told
