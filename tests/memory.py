@@ -25,6 +25,8 @@ from sockproxy.core.session import Role, Session, Windows
 from sockproxy.hub import Hub
 from sockproxy.live import LiveSession
 from sockproxy.policy.access import Asker, Policy
+from sockproxy.policy.descriptors import Descriptors
+from sockproxy.policy.tally import Rates
 from sockproxy.streams import Shared
 
 ORIGIN = "https://app.example"
@@ -108,12 +110,21 @@ class PlainLink:
 class Server:
     """A hub in memory."""
 
-    def __init__(self, text: str = INI, resolver: IHostnameResolver | None = None) -> None:
+    def __init__(
+        self,
+        text: str = INI,
+        resolver: IHostnameResolver | None = None,
+        descriptors: Descriptors | None = None,
+    ) -> None:
         self.reactor: Any = MemoryReactorClock()
         self.settings = ini.loads(text).settings
         self.policy = Policy(self.settings)
-        opening = Opening(self.reactor, resolver or self.reactor.nameResolver)
-        self.shared = Shared(self.reactor, self.policy, opening, self.settings.limits)
+        names = resolver or self.reactor.nameResolver
+        self.descriptors = descriptors or Descriptors()
+        opening = Opening(self.reactor, names, descriptors=self.descriptors)
+        limits = self.settings.limits
+        failures = Rates(limits.failures_per_s, limits.failures_burst)
+        self.shared = Shared(self.reactor, self.policy, opening, limits, failures)
         self.hub = Hub(self.shared, random.Random(1).randbytes)
         self.backends: list[BackendTransport] = []
 

@@ -21,6 +21,7 @@ from sockproxy.dialects.raw import PENDING_MAX_BYTES, RawPeer, choose, greeter
 from sockproxy.front import Visitor
 from sockproxy.hub import Hub
 from sockproxy.policy.access import Policy
+from sockproxy.policy.descriptors import Descriptors
 from sockproxy.streams import Shared
 from sockproxy.upgrade import SocketFactory
 from tests import loopback
@@ -347,3 +348,11 @@ def test_a_browser_that_leaves_ends_the_attempt_to_connect() -> None:
 
     assert server.reactor.connectors[0].stoppedConnecting
     assert not server.reactor.getDelayedCalls()
+
+
+def test_a_browser_for_whose_backend_there_is_no_descriptor_may_try_again() -> None:
+    server = Server(descriptors=Descriptors(limit=16))
+    _, socket = opened(server)
+
+    assert socket.close_code == 1013
+    assert server.reactor.tcpClients == []
