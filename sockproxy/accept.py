@@ -36,9 +36,12 @@ from sockproxy.policy.forwarded import UNIX
 from sockproxy.policy.tally import Seldom
 
 RETRY_S = 2
+# What is opened behind the count: for the name service, and what Twisted keeps for accept.
+OPENED_LATER = 4
 # For a client to read why it is refused; with too many of them, the next are cut.
 FAREWELL_S = 2.0
 FAREWELLS_MAX = 128
+FAREWELLS_PER_DESCRIPTOR = 1 / 16
 
 log = Logger()
 
@@ -53,7 +56,7 @@ def descriptors(listeners: int) -> Descriptors:
     limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if limit in (resource.RLIM_INFINITY, -1):
         limit = UNLIMITED
-    return Descriptors(limit, len(os.listdir("/dev/fd")) + listeners)
+    return Descriptors(limit, len(os.listdir("/dev/fd")) + listeners + OPENED_LATER)
 
 
 class Gate:
@@ -64,19 +67,27 @@ class Gate:
         self.descriptors = descriptors
         self.clock = clock
         self.farewells = 0
+        most = int(descriptors.limit * FAREWELLS_PER_DESCRIPTOR)
+        self.farewells_max = min(FAREWELLS_MAX, most)
         self._ports: list[FileDescriptor] = []
         self._paused = Seldom(TELL_EVERY_S, 1)
         descriptors.when_room = self._resume
 
     def around(
-        self, factory: IProtocolFactory, *, plain: bool = True, named: bool = True
+        self,
+        factory: IProtocolFactory,
+        *,
+        plain: bool = True,
+        named: bool = True,
+        outermost: bool = True,
     ) -> Accepting:
         """Return `factory` behind this gate.
 
         It is `plain` where HTTP is spoken from the first byte on, and `named` where the peer of
         a connection is known by its socket; else who learns it lets its entry `belong` to it.
+        It is not `outermost` where TLS is around it, which cannot do without a protocol.
         """
-        return Accepting(self, factory, plain, named)
+        return Accepting(self, factory, plain, named, outermost)
 
     def watch(self, endpoint: IStreamServerEndpoint) -> IStreamServerEndpoint:
         """Return an endpoint whose listening pauses where there are no descriptors."""
@@ -126,11 +137,14 @@ class Watched:
 
 @implementer(IProtocolFactory)
 class Accepting(Factory):
-    """The factory of a listener: one protocol for each connection, and never none."""
+    """The factory of a listener."""
 
     noisy = False
 
-    def __init__(self, gate: Gate, inner: IProtocolFactory, plain: bool, named: bool) -> None:
+    def __init__(
+        self, gate: Gate, inner: IProtocolFactory, plain: bool, named: bool, outermost: bool
+    ) -> None:
+        self._outermost = outermost
         self._gate = gate
         self._inner = inner
         self._plain = plain
@@ -145,19 +159,26 @@ class Accepting(Factory):
     def doStop(self) -> None:
         self._inner.doStop()
 
-    def buildProtocol(self, addr: Any) -> Protocol:
+    def buildProtocol(self, addr: Any) -> Protocol | None:
         gate = self._gate
         spent, taken = gate.descriptors.spent, gate.take()
         if spent:
-            return Cut(taken)
+            return self._cut(taken)
         peer = getattr(addr, "host", UNIX) if self._named else None
         try:
             entry = gate.entrance.admit(peer)
         except Full as full:
-            if self._plain and gate.farewells < FAREWELLS_MAX:
+            if self._plain and gate.farewells < gate.farewells_max:
                 return Farewell(gate, taken, full)
-            return Cut(taken)
+            return self._cut(taken)
         return Accepted(self._inner.buildProtocol(addr), entry, taken)
+
+    def _cut(self, taken: Taken) -> Protocol | None:
+        """Let the socket be closed, before the next one is accepted if that can be."""
+        if not self._outermost:
+            return Cut(taken)
+        taken.give_back()
+        return None
 
 
 class Accepted(ProtocolWrapper):
@@ -182,7 +203,7 @@ class Accepted(ProtocolWrapper):
 
 
 class Cut(Protocol):
-    """A connection that ends at once, without a word."""
+    """A connection that ends in a moment, without a word."""
 
     transport: Any
 
@@ -213,9 +234,6 @@ class Farewell(Protocol):
         gate.farewells += 1
 
     def connectionMade(self) -> None:
-        if isinstance(self.transport, ProtocolWrapper):  # TLS around us: before its handshake
-            self.transport.abortConnection()
-            return
         self.transport.write(refusal(unavailable(self._full)))
         self.transport.loseWriteConnection()
         self._late = self._gate.clock.callLater(FAREWELL_S, self._abort)

@@ -62,7 +62,9 @@ def make_service(
     body_max_bytes = settings.limits.max_post + HELLO_MAX_BYTES
     factory = Front(root, body_max_bytes, settings.sockproxy, reactor)
     for name, listener in settings.listeners.items():
-        listening = strports.service(listener.endpoint, gate.around(factory), reactor)
+        plain = not listener.endpoint.startswith("ssl:")
+        accepting = gate.around(factory, plain=plain, outermost=plain)
+        listening = strports.service(listener.endpoint, accepting, reactor)
         listening.endpoint = gate.watch(listening.endpoint)
         listening.setName(f"listen {name}")
         listening.setServiceParent(tree)
