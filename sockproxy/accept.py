@@ -4,8 +4,8 @@ Around whatever serves a listener: each connection is counted from its first mom
 whatever becomes of it meanwhile; what the entrance does not let in is told so in one write, as
 HTTP where that is what is spoken, and never comes to a parser. Where descriptors run out, the
 listeners are not read: who comes waits with the kernel, which costs nothing, and the loop is not
-woken for what it could not take. What was in the same turn of the accept loop is taken as far as
-there are descriptors, and cut beyond.
+woken for what it could not take. Only who comes in the same turn of the accept loop as the last
+one cannot wait any more, and is cut.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ import os
 import resource
 from typing import Any
 
-from twisted.internet.abstract import FileDescriptor
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import (
     IDelayedCall,
@@ -24,6 +23,7 @@ from twisted.internet.interfaces import (
     IStreamServerEndpoint,
 )
 from twisted.internet.protocol import Factory, Protocol, connectionDone
+from twisted.internet.tcp import Port
 from twisted.logger import Logger
 from twisted.protocols.policies import ProtocolWrapper
 from twisted.python.failure import Failure
@@ -69,7 +69,7 @@ class Gate:
         self.farewells = 0
         most = int(descriptors.limit * FAREWELLS_PER_DESCRIPTOR)
         self.farewells_max = min(FAREWELLS_MAX, most)
-        self._ports: list[FileDescriptor] = []
+        self._ports: list[Port] = []
         self._paused = Seldom(TELL_EVERY_S, 1)
         descriptors.when_room = self._resume
 
@@ -94,7 +94,7 @@ class Gate:
         return Watched(self, endpoint)
 
     def watched(self, port: IListeningPort) -> IListeningPort:
-        if isinstance(port, FileDescriptor):  # not one in memory
+        if isinstance(port, Port):  # not one in memory
             self._ports.append(port)
         return port
 
@@ -119,6 +119,7 @@ class Gate:
 
     def _resume(self) -> None:
         for port in self._ports:
+            port.numberAccepts = 1  # in the next turn; the others wait rather than being cut
             port.resumeProducing()
 
 
@@ -161,8 +162,8 @@ class Accepting(Factory):
 
     def buildProtocol(self, addr: Any) -> Protocol | None:
         gate = self._gate
-        spent, taken = gate.descriptors.spent, gate.take()
-        if spent:
+        was_full, taken = gate.descriptors.full, gate.take()
+        if was_full:
             return self._cut(taken)
         peer = getattr(addr, "host", UNIX) if self._named else None
         try:

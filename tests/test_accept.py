@@ -192,7 +192,7 @@ async def test_what_a_backend_gives_back_lets_somebody_in() -> None:
 
 
 @pytest_twisted.ensureDeferred
-async def test_what_is_accepted_beyond_the_reserve_is_cut() -> None:
+async def test_what_is_accepted_all_the_same_is_cut() -> None:
     door = Door(PLENTY, Descriptors(limit=20, others=4))
     # Listening that is not watched, and does not pause: as the rest of a turn of its loop.
     port = loopback.reactor.listenTCP(0, door.gate.around(door.echo), interface=HERE)

@@ -1,10 +1,10 @@
 """May this process open one more descriptor?
 
 A process that has used them all up can neither accept nor connect nor open its log, and finds
-out by errors in the middle of other work. So they are counted here as they are taken, and three
+out by errors in the middle of other work. So they are counted here as they are taken, and two
 lines are drawn below the limit: at 90 % no more connections are accepted, they wait with the
-kernel; what is left above it is for the backends of those that are in, down to a reserve for
-names to be looked up and for logs, which neither of them may touch.
+kernel; what is left is for the backends of those that are in, down to a reserve for names to be
+looked up and for logs, which neither of them may touch.
 """
 
 from __future__ import annotations
