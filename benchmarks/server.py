@@ -73,12 +73,16 @@ def ini(ports: dict[str, int], limits: dict[str, object]) -> str:
 
 
 @contextmanager
-def server(ports: dict[str, int], **limits: object) -> Iterator[Server]:
+def server(
+    ports: dict[str, int], descriptors: int | None = None, **limits: object
+) -> Iterator[Server]:
     """Run a twistd of its own; a traceback in its log fails the measurement."""
     with TemporaryDirectory() as folder:
         (Path(folder) / "proxy.ini").write_text(ini(ports, limits))
         log = Path(folder) / "log"
         twistd = [str(Path(sys.executable).parent / "twistd"), "-n", "--pidfile="]
+        if descriptors is not None:
+            twistd = ["sh", "-c", 'ulimit -n "$0" && exec "$@"', str(descriptors), *twistd]
         with log.open("wb") as output:
             process = _start([*twistd, "sockproxy", "--config", "proxy.ini"], folder, output)
         try:
