@@ -71,6 +71,7 @@ class Gate:
         self.farewells_max = min(FAREWELLS_MAX, most)
         self._ports: list[Port] = []
         self._paused = Seldom(TELL_EVERY_S, 1)
+        descriptors.when_full = self._pause
         descriptors.when_room = self._resume
 
     def around(
@@ -97,13 +98,6 @@ class Gate:
         if isinstance(port, Port):  # not one in memory
             self._ports.append(port)
         return port
-
-    def take(self) -> Taken:
-        """Count a descriptor; where it was the last for now, pause."""
-        taken = self.descriptors.take()
-        if self.descriptors.full:
-            self._pause()
-        return taken
 
     def _pause(self) -> None:
         more = self._paused.due("paused", self.clock.seconds())
@@ -162,7 +156,7 @@ class Accepting(Factory):
 
     def buildProtocol(self, addr: Any) -> Protocol | None:
         gate = self._gate
-        was_full, taken = gate.descriptors.full, gate.take()
+        was_full, taken = gate.descriptors.full, gate.descriptors.take()
         if was_full:
             return self._cut(taken)
         peer = getattr(addr, "host", UNIX) if self._named else None

@@ -35,7 +35,7 @@ from sockproxy.head import (
 )
 from sockproxy.kernel import unsent_bytes
 from sockproxy.policy import forwarded, host
-from sockproxy.policy.entrance import Full, uncounted
+from sockproxy.policy.entrance import Entry, Full, uncounted
 from sockproxy.settings import Service
 
 HEAD_S = 10.0
@@ -123,6 +123,7 @@ class Channel(http.HTTPChannel):
 
     site: Front
     transport: Any
+    entry: Entry
 
     def __init__(self) -> None:
         super().__init__()
@@ -134,13 +135,12 @@ class Channel(http.HTTPChannel):
         self._is_over = False
         self._late: IDelayedCall | None = None
         self._client: IAddress | None = None
-        self.entry = uncounted()
 
     # What comes.
 
     def connectionMade(self) -> None:
         super().connectionMade()
-        self.entry = accept.entry_of(self.transport) or self.entry
+        self.entry = accept.entry_of(self.transport) or uncounted()
         self._within(HEAD_S, self._slow)
 
     def dataReceived(self, data: bytes) -> None:
@@ -166,10 +166,7 @@ class Channel(http.HTTPChannel):
 
     def requestDone(self, request: http.Request) -> None:
         super().requestDone(request)
-        if request.code in FAILURES:
-            self.entry.failed()
-        elif request.code < http.BAD_REQUEST:
-            self.entry.served()
+        self._count(request)
         if not self.persistent:
             self._within(ANSWER_S, self._abort)
             return
@@ -181,6 +178,15 @@ class Channel(http.HTTPChannel):
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self._end()
         super().connectionLost(reason)
+
+    def _count(self, request: http.Request) -> None:
+        """Say to the entry what came of a request; of a session's, its link says it."""
+        if request.code in FAILURES:
+            self.entry.failed()
+        elif request.code < http.BAD_REQUEST and request.method != b"POST":
+            self.entry.served()
+        if self._client != self.transport.getPeer():
+            self.entry.rest()
 
     def _feed(self) -> None:
         """Hand over all that may be handed over now."""

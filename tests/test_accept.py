@@ -179,16 +179,18 @@ async def test_accepting_waits_where_descriptors_run_out_and_goes_on_when_one_is
 
 
 @pytest_twisted.ensureDeferred
-async def test_what_a_backend_gives_back_lets_somebody_in() -> None:
-    descriptors = Descriptors(limit=20, others=3)
+async def test_a_backend_that_takes_the_last_descriptor_lets_the_next_client_wait() -> None:
+    descriptors = Descriptors(limit=20, others=2)
     door = Door(PLENTY, descriptors)
     async with door.open() as port, loopback.wire(port) as one:
         await echoed(one)
         backend = descriptors.take()
-        await one.close()
         async with loopback.wire(port) as late:
+            late.send(b"there?")
+            await echoed(one)
+            assert (late.received, late.lost) == (b"", None)
             backend.give_back()
-            await echoed(late)
+            await late.until(lambda: late.received == b"there?")
 
 
 @pytest_twisted.ensureDeferred
@@ -243,7 +245,7 @@ def test_a_port_in_memory_has_nothing_to_pause() -> None:
     TCP4ServerEndpoint(reactor, 1)
     door.gate.watch(TCP4ServerEndpoint(reactor, 1)).listen(accepting)
 
-    door.gate.take().give_back()
+    door.descriptors.take().give_back()
 
 
 def test_the_limit_is_that_of_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -367,7 +369,8 @@ async def test_behind_a_trusted_proxy_its_clients_are_counted_and_it_is_not() ->
     one, other = "X-Forwarded-For: 192.0.2.1", "X-Forwarded-For: 192.0.2.2"
     async with front(door, proxy) as port, AsyncExitStack() as stack:
         wires = [await stack.enter_async_context(loopback.wire(port)) for _ in range(4)]
-        assert [await asked(wire, get("/200", one)) for wire in wires[:2]] == [200, 200]
+        for wire in wires[:2]:
+            assert await asked(wire, loopback.head("/ws", one)) == 101
         assert await asked(wires[2], get("/200", other)) == 200
 
         wires[3].send(get("/200", one))
@@ -376,9 +379,10 @@ async def test_behind_a_trusted_proxy_its_clients_are_counted_and_it_is_not() ->
         assert status == 503
         assert b"Retry-After: 2" in answer
 
-        assert await asked(wires[0], get("/200", other)) == 200
-        async with loopback.wire(port) as late:
-            assert await asked(late, get("/200", one)) == 200
+        assert (door.entrance.here[one[-9:]], len(door.entrance.here)) == (2, 1), "none at rest"
+        await wires[0].close()
+        await loopback.settle(lambda: door.entrance.here[one[-9:]] == 1)
+        assert await asked(wires[2], get("/200", one)) == 200
     await door.empty()
 
 

@@ -42,8 +42,12 @@ def asker(visitor: Visitor) -> Asker:
     return Asker(origin=visitor.origin, principal=None, peer=visitor.peer)
 
 
-def refusal(refused: Refused, visitor: Visitor) -> bytes:
-    """Return the frame that says no, and note what should not come often."""
+def note(refused: Refused, visitor: Visitor) -> None:
+    """Count a no that should not come often."""
     if refused.code in OFFENCES:
         visitor.entry.failed()
+
+
+def refusal(refused: Refused) -> bytes:
+    """Return the frame that says no."""
     return frames.encode(frames.Refuse(refused.code, refused.retry_ms, frames.clip(refused.text)))

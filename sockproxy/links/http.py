@@ -117,13 +117,14 @@ class Requests(Place):
             # A page sees no status of another origin; it is to see why, as on a WebSocket.
             request.setResponseCode(http.FORBIDDEN)
             _open_to(request, visited)
-            return hello.refusal(Refused(Code.ORIGIN, hint), visited)
+            return hello.refusal(Refused(Code.ORIGIN, hint))
         _open_to(request, visited)
         assert request.content is not None
         try:
             return self.answer(request, visited, *hello.cut(request.content.read()))
         except Refused as refused:
-            return hello.refusal(refused, visited)
+            hello.note(refused, visited)
+            return hello.refusal(refused)
 
     def answer(
         self, request: Request, visited: Visitor, said: frames.Hello, rest: bytes
@@ -133,6 +134,7 @@ class Requests(Place):
 
     def _find(self, said: frames.Hello, visited: Visitor) -> tuple[LiveSession, HttpLink]:
         live = self._hub.find(said, hello.asker(visited))
+        visited.entry.served()
         link = live.joined
         if not isinstance(link, HttpLink):
             raise Refused(Code.STALE_LINK, f"link {said.link} does not take requests")
@@ -152,6 +154,7 @@ class Down(Requests):
         link.live = live = self._hub.attach(said, link, hello.asker(visited))
         answer = self._make(request, mode, link, live)
         link.hold(answer)
+        visited.entry.served()
         live.flush()
         if rest:
             link.send(live.posted(0, rest))

@@ -135,7 +135,8 @@ class WebSocketLink:
         self._refuse(Refused(Code.TIMEOUT, f"no HELLO within {timeout_s:g} s"))
 
     def _refuse(self, refused: Refused) -> None:
-        self._say_last(hello.refusal(refused, self._visitor), refused.code)
+        hello.note(refused, self._visitor)
+        self._say_last(hello.refusal(refused), refused.code)
 
     def _say_last(self, frame: bytes, code: Code) -> None:
         self._disarm()

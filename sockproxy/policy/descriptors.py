@@ -24,7 +24,7 @@ def _nothing() -> None:
 class Descriptors:
     """How many of `limit` are taken; `others` are those that nobody takes here.
 
-    `when_room` is called when accepting may go on.
+    `when_full` is called when accepting has to pause, `when_room` when it may go on.
     """
 
     def __init__(self, limit: int = UNLIMITED, others: int = 0) -> None:
@@ -32,6 +32,7 @@ class Descriptors:
         self.taken = others
         self.most = limit - max(RESERVE_MIN, limit * RESERVE_PERCENT // 100)
         self.pause_at = min(limit * PAUSE_PERCENT // 100, self.most)
+        self.when_full: Callable[[], None] = _nothing
         self.when_room: Callable[[], None] = _nothing
 
     @property
@@ -46,7 +47,10 @@ class Descriptors:
 
     def take(self) -> Taken:
         """Count one that is open now, or will be in a moment."""
+        was_full = self.full
         self.taken += 1
+        if self.full and not was_full:
+            self.when_full()
         return Taken(self)
 
     def _give(self) -> None:

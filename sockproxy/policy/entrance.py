@@ -146,12 +146,17 @@ class Entry:
             self._is_new = True
             entrance.new.add(self._address)
 
+    def rest(self) -> None:
+        """A proxy's request is over: the connection is nobody's until the next one."""
+        self._uncount()
+        self._peer = self._address = None
+        self._is_new = True
+
     def leave(self) -> None:
         """The connection is gone; harmless when repeated."""
         if not self._is_over:
             self._is_over = True
-            self._uncount()
-            self._address = None
+            self.rest()
             self._entrance.connections -= 1
 
     def _uncount(self) -> None:

@@ -84,7 +84,7 @@ def test_the_one_who_asks_is_the_visitor() -> None:
 
 
 def test_a_no_says_code_time_and_as_much_text_as_fits() -> None:
-    (raw,) = frames.Decoder(1000).feed(hello.refusal(Refused(Code.BUSY, "ä" * 500, 2000), VISITOR))
+    (raw,) = frames.Decoder(1000).feed(hello.refusal(Refused(Code.BUSY, "ä" * 500, 2000)))
     said = frames.parse(raw)
 
     assert said == frames.Refuse(Code.BUSY, 2000, "ä" * 100)
@@ -106,6 +106,6 @@ def test_a_no_counts_as_a_failure_where_no_honest_page_gets_it(code: Code, count
     entrance = Entrance(Limits(), (), failures, lambda: 0.0, lambda *_: None)
     visitor = replace(VISITOR, entry=entrance.admit(VISITOR.peer))
     for _ in range(2):
-        hello.refusal(Refused(code, "no"), visitor)
+        hello.note(Refused(code, "no"), visitor)
 
     assert failures.spent(VISITOR.peer, 0.0) is counts

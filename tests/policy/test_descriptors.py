@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -54,23 +56,18 @@ def test_room_that_nobody_waits_for_comes_back_all_the_same() -> None:
 
 
 @given(st.lists(st.integers(-1, 60), max_size=200))
-def test_room_is_told_once_each_time_it_comes_back(steps: list[int]) -> None:
-    descriptors, told, expected = Descriptors(limit=64, others=10), 0, 0
+def test_that_there_is_no_room_and_that_there_is_again_is_told_once(steps: list[int]) -> None:
+    descriptors, told = Descriptors(limit=64, others=10), [False]
     held: list[Taken] = []
-
-    def tell() -> None:
-        nonlocal told
-        told += 1
-
-    descriptors.when_room = tell
+    descriptors.when_full = lambda: told.append(True)
+    descriptors.when_room = lambda: told.append(False)
     for step in steps:
-        was_full = descriptors.full
         if step < 0 or not held:
             held.append(descriptors.take())
         else:
             given_back = held.pop(step % len(held))
             given_back.give_back()
             given_back.give_back()
-            expected += was_full and not descriptors.full
         assert descriptors.taken == 10 + len(held)
-    assert told == expected
+        assert told[-1] is descriptors.full
+    assert all(before is not after for before, after in pairwise(told))

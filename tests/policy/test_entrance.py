@@ -140,6 +140,21 @@ def test_a_connection_of_a_proxy_belongs_to_the_client_it_asks_for() -> None:
     assert (len(door.entrance.here), len(door.entrance.new)) == (0, 0)
 
 
+def test_between_its_requests_a_connection_of_a_proxy_is_nobodys() -> None:
+    door = Door()
+    way = door.entrance.admit(PROXY)
+    way.belong(ONE, knocks=False)
+    way.served()
+
+    way.rest()
+    way.failed()
+
+    assert (len(door.entrance.here), len(door.entrance.new)) == (0, 0)
+    assert len(door.entrance.failures) == 0
+    way.belong(ONE, knocks=False)
+    assert (door.entrance.here[ONE], door.entrance.new[ONE]) == (1, 1)
+
+
 def test_what_is_refused_stays_whose_it_was() -> None:
     door = Door()
     for _ in range(3):
