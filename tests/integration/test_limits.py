@@ -65,6 +65,13 @@ async def asked(wire: loopback.Wire, more: bytes = b"") -> tuple[int, bytes]:
     return await wire.answer()
 
 
+async def upgraded(wire: loopback.Wire, client: str) -> tuple[int, bytes]:
+    """Ask for a raw stream as a proxy does for a client, and return status and head."""
+    said = (f"Origin: {ORIGIN}", f"X-Forwarded-For: {client}")
+    wire.send(loopback.head("/raw/there", *said))
+    return await wire.answer()
+
+
 @contextmanager
 def crowd(port: int) -> Iterator[list[socket.socket]]:
     """Begin many connections that say nothing; those that are not accepted wait."""
@@ -131,13 +138,12 @@ async def test_a_trusted_proxy_is_not_limited_but_its_clients_are(tmp_path: Path
     async with house(tmp_path, more) as there, AsyncExitStack() as stack:
         wires = [await stack.enter_async_context(loopback.wire(there.port)) for _ in range(20)]
         for number, wire in enumerate(wires):
-            client = b"X-Forwarded-For: 192.0.2.%d\r\n" % (number // 3)
-            assert (await asked(wire, client))[0] == 200
+            assert (await upgraded(wire, f"192.0.2.{number // 3}"))[0] == 101
         async with loopback.wire(there.port) as late:
-            status, head = await asked(late, b"X-Forwarded-For: 192.0.2.1\r\n")
+            status, head = await upgraded(late, "192.0.2.1")
             assert status == 503
             assert b"\r\nRetry-After: 2" in head
         async with loopback.wire(there.port) as other:
-            assert (await asked(other, b"X-Forwarded-For: 192.0.2.99\r\n"))[0] == 200
+            assert (await upgraded(other, "192.0.2.99"))[0] == 101
 
     assert "refused 192.0.2.1: more than 3 connections from one address" in there.server.said()
