@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from benchmarks.report import Figure, quantile, show
-from benchmarks.server import ORIGIN, Broken, Server, backends, server
+from benchmarks.server import AS_MANY, ORIGIN, Broken, Server, backends, server
 from benchmarks.slow import trip_s
 from tests.loopback import head, masked
 
@@ -102,10 +102,9 @@ def watch(proxy: Server, stream: Stream) -> list[Figure]:
 
 
 def main() -> int:
-    more = {"unauthenticated_per_address": 2 * CLIENTS}
     with (
         backends() as ports,
-        server({"echo": ports["echo"]}, descriptors=DESCRIPTORS, **more) as proxy,
+        server({"echo": ports["echo"]}, descriptors=DESCRIPTORS, **AS_MANY) as proxy,
     ):
         stream = Stream(proxy.port)
         with crowd(proxy.port):

@@ -20,6 +20,14 @@ ROOT = Path(__file__).parent.parent
 START_TIMEOUT_S = 30.0
 STOP_TIMEOUT_S = 15.0
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+# For a measurement that is one address and many clients.
+MANY = 1_000_000
+AS_MANY = {
+    "connections_per_address": MANY,
+    "unauthenticated_per_address": MANY,
+    "handshakes_burst": MANY,
+    "failures_burst": MANY,
+}
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
 

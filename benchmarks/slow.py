@@ -18,7 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks.report import Figure, quantile, show
-from benchmarks.server import Broken, Server, server
+from benchmarks.server import AS_MANY, Broken, Server, server
 from sockproxy.door import ANSWER_S, BODY_S, HEAD_S
 from sockproxy.settings import Limits
 
@@ -33,12 +33,6 @@ PAUSE_S = 0.02
 OTHERS_P99_MS = 50.0
 ESTABLISHED = "01"
 OTHERS_FROM = "127.0.0.2"
-# What the deadlines do is to be seen, not what one address may have.
-UNLIMITED = {
-    "unauthenticated_per_address": 2 * CONNECTIONS,
-    "handshakes_burst": 100_000,
-    "failures_burst": 100_000,
-}
 # A refused origin leaves a line of its own and one of the request.
 LINES_MOST = 2 * (Limits().failures_burst + Limits().failures_per_s * (STORM_S + 1)) + 50
 KINDS = {
@@ -157,7 +151,8 @@ def main() -> int:
     if shutil.which("slowhttptest") is None:
         raise Broken("slowhttptest is not installed: apt-get install slowhttptest")
     figures: list[Figure] = []
-    with server({"echo": 9}, **UNLIMITED) as proxy:
+    # What the deadlines do is to be seen first, not what one address may have.
+    with server({"echo": 9}, **AS_MANY) as proxy:
         for name in KINDS:
             figures += slow(name, proxy.port)
         figures += storm("refused handshakes", proxy)
