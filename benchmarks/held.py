@@ -10,7 +10,7 @@ from twisted.internet.task import deferLater
 
 from benchmarks.pages import Page, Upload, raw_page, settle
 from benchmarks.report import KIB, MIB, Figure, quantile
-from benchmarks.server import Broken, Server, server
+from benchmarks.server import AS_MANY, Broken, Server, server
 
 PAGE_STOPS_MIB = 8
 BACKEND_STOPS_MIB = 4
@@ -291,7 +291,7 @@ async def busy_neighbour(reactor: Any, ports: Ports, seconds: float) -> list[Fig
 async def idle(reactor: Any, ports: Ports, count: int, seconds: float) -> list[Figure]:
     """Sessions with one stream that do nothing."""
     limit = count + IDLE_FIRST
-    with server(ports, sessions_per_address=limit) as proxy:
+    with server(ports, sessions_per_address=limit, **AS_MANY) as proxy:
         pages = await _sessions(reactor, proxy, IDLE_FIRST)
         before = proxy.rss_bytes
         pages += await _sessions(reactor, proxy, count)

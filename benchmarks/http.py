@@ -21,7 +21,7 @@ from twisted.internet.task import deferLater, react
 from benchmarks.held import Pinger
 from benchmarks.pages import Download, Page, Upload, lengths, settle
 from benchmarks.report import MIB, Figure, quantile, show
-from benchmarks.server import Broken, Server, backends, server
+from benchmarks.server import AS_MANY, Broken, Server, backends, server
 from sockproxy.core import events
 from tests.loopback import backend
 
@@ -167,7 +167,7 @@ class Dripper(Protocol):
 async def drips(reactor: Any, count: int) -> Figure:
     """One-byte writes of a backend, through polls."""
     async with backend(Dripper) as port:
-        with server({"drip": port}) as proxy:
+        with server({"drip": port}, **AS_MANY) as proxy:
             page = await page_by(reactor, proxy, "poll")
             digest, came = sha256(), [0]
 
@@ -190,7 +190,7 @@ async def main(reactor: Any) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.http", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a tenth of everything")
     part = 0.1 if parser.parse_args().quick else 1.0
-    with backends() as ports, server(ports) as proxy:
+    with backends() as ports, server(ports, **AS_MANY) as proxy:
         figures = await ratios(reactor, proxy, part)
         for kind in KINDS:
             figures += await cycles(reactor, proxy, kind, int(CYCLES * part))

@@ -20,6 +20,14 @@ ROOT = Path(__file__).parent.parent
 START_TIMEOUT_S = 30.0
 STOP_TIMEOUT_S = 15.0
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+# For a measurement that is one address and many clients.
+MANY = 1_000_000
+AS_MANY = {
+    "connections_per_address": MANY,
+    "unauthenticated_per_address": MANY,
+    "handshakes_burst": MANY,
+    "failures_burst": MANY,
+}
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
 
@@ -73,12 +81,16 @@ def ini(ports: dict[str, int], limits: dict[str, object]) -> str:
 
 
 @contextmanager
-def server(ports: dict[str, int], **limits: object) -> Iterator[Server]:
+def server(
+    ports: dict[str, int], descriptors: int | None = None, **limits: object
+) -> Iterator[Server]:
     """Run a twistd of its own; a traceback in its log fails the measurement."""
     with TemporaryDirectory() as folder:
         (Path(folder) / "proxy.ini").write_text(ini(ports, limits))
         log = Path(folder) / "log"
         twistd = [str(Path(sys.executable).parent / "twistd"), "-n", "--pidfile="]
+        if descriptors is not None:
+            twistd = ["sh", "-c", 'ulimit -n "$0" && exec "$@"', str(descriptors), *twistd]
         with log.open("wb") as output:
             process = _start([*twistd, "sockproxy", "--config", "proxy.ini"], folder, output)
         try:

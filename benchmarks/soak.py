@@ -20,7 +20,7 @@ from twisted.internet.task import deferLater, react
 from benchmarks.held import session
 from benchmarks.pages import Download, Page, Upload, lengths
 from benchmarks.report import MIB, Figure, quantile, show
-from benchmarks.server import Broken, Server, backends, server
+from benchmarks.server import AS_MANY, Broken, Server, backends, server
 from sockproxy.core import events
 from sockproxy.timers import Every
 
@@ -109,7 +109,7 @@ async def rounds(page: Page, tally: Tally, kills: Deferred[None]) -> None:
 
 async def soak(reactor: Any, kills: int, seed: int) -> list[Figure]:
     tally = Tally(kills)
-    with backends() as ports, server(ports) as proxy:
+    with backends() as ports, server(ports, **AS_MANY) as proxy:
         page, _ = await session(reactor, proxy)
         tally.before_bytes = tally.peak_bytes = proxy.rss_bytes
         start = reactor.seconds()

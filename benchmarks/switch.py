@@ -19,7 +19,7 @@ from twisted.internet.task import deferLater, react
 from benchmarks.held import session
 from benchmarks.pages import Download, Page, Upload, lengths, settle
 from benchmarks.report import MIB, Figure, show
-from benchmarks.server import Broken, backends, server
+from benchmarks.server import AS_MANY, Broken, backends, server
 from sockproxy.core.session import Windows
 
 KINDS = ("websocket", "stream", "poll")
@@ -82,7 +82,7 @@ async def switch(page: Page, tally: Tally, seconds: float, chance: random.Random
 
 async def run(reactor: Any, seconds: float, seed: int) -> list[Figure]:
     tally = Tally()
-    with backends() as ports, server(ports) as proxy:
+    with backends() as ports, server(ports, **AS_MANY) as proxy:
         page, _ = await session(reactor, proxy)
         lanes = [Lane(page, tally) for _ in range(STREAMS)]
 

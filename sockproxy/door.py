@@ -22,17 +22,21 @@ from twisted.web import http, server
 from twisted.web.resource import Resource
 from zope.interface import implementer
 
+from sockproxy import accept
 from sockproxy.head import (
     END,
     HEAD_MAX_BYTES,
     MISDIRECTED,
+    SERVICE_UNAVAILABLE,
     BadHead,
     Head,
     hopeless,
     judge,
+    refusal,
 )
 from sockproxy.kernel import unsent_bytes
 from sockproxy.policy import forwarded, host
+from sockproxy.policy.entrance import Entry, Full, uncounted
 from sockproxy.settings import Service
 
 HEAD_S = 10.0
@@ -43,7 +47,10 @@ IDLE_S = 60.0
 FAREWELL_S = 2.0
 EARLY_MAX_BYTES = 16 * 1024
 
-_REASONS = {421: "Misdirected Request", 431: "Request Header Fields Too Large"}
+# Of what is answered, that which makes an address wait when it comes too often.
+FAILURES = frozenset((http.BAD_REQUEST, http.FORBIDDEN))
+# Of what is refused, that which is nobody's failure: silence and a lack of room.
+BLAMELESS = frozenset((http.REQUEST_TIMEOUT, SERVICE_UNAVAILABLE))
 
 
 class Front(server.Site):
@@ -118,6 +125,7 @@ class Channel(http.HTTPChannel):
 
     site: Front
     transport: Any
+    entry: Entry
 
     def __init__(self) -> None:
         super().__init__()
@@ -135,6 +143,7 @@ class Channel(http.HTTPChannel):
 
     def connectionMade(self) -> None:
         super().connectionMade()
+        self.entry = accept.entry_of(self.transport) or uncounted()
         self._within(HEAD_S, self._slow)
 
     def handshakeCompleted(self) -> None:
@@ -164,6 +173,7 @@ class Channel(http.HTTPChannel):
 
     def requestDone(self, request: http.Request) -> None:
         super().requestDone(request)
+        self._count(request)
         if not self.persistent:
             self._within(ANSWER_S, self._abort)
             return
@@ -175,6 +185,15 @@ class Channel(http.HTTPChannel):
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self._end()
         super().connectionLost(reason)
+
+    def _count(self, request: http.Request) -> None:
+        """Say to the entry what came of a request; of a session's, its link says it."""
+        if request.code in FAILURES:
+            self.entry.failed()
+        elif request.code < http.BAD_REQUEST and request.method != b"POST":
+            self.entry.served()
+        if self._client != self.transport.getPeer():
+            self.entry.rest()
 
     def _feed(self) -> None:
         """Hand over all that may be handed over now."""
@@ -225,7 +244,11 @@ class Channel(http.HTTPChannel):
         if not host.allowed(head.host, self.site.options.hosts):
             text = f"Host {head.host} is not served here; [sockproxy] hosts lists what is"
             raise BadHead(MISDIRECTED, text)
-        self._client = self.site.client(self.transport.getPeer(), head)
+        self._client = client = self.site.client(self.transport.getPeer(), head)
+        try:
+            self.entry.belong(getattr(client, "host", forwarded.UNIX), knocks=head.upgrades)
+        except Full as full:
+            raise accept.unavailable(full) from None
         self._waiting = rest
         return head
 
@@ -255,16 +278,10 @@ class Channel(http.HTTPChannel):
 
     def _refuse(self, bad: BadHead) -> None:
         """Answer and close: past twisted.web, which answers whole requests only."""
-        body = bad.text.encode() + b"\n"
-        reason = _REASONS.get(bad.status) or http.RESPONSES[bad.status].decode()
-        head = (
-            f"HTTP/1.1 {bad.status} {reason}",
-            "Content-Type: text/plain; charset=utf-8",
-            f"Content-Length: {len(body)}",
-            "Connection: close",
-        )
+        if bad.status not in BLAMELESS:
+            self.entry.failed()
         self._end()
-        self.transport.write("\r\n".join([*head, "", ""]).encode() + body)
+        self.transport.write(refusal(bad))
         self._within(FAREWELL_S, self._abort)
         self.transport.unregisterProducer()
         if self._is_tls:  # which cannot be half closed

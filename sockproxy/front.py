@@ -17,6 +17,7 @@ from twisted.web.http import Request
 
 from sockproxy.head import BadHead
 from sockproxy.policy.access import Asker
+from sockproxy.policy.entrance import Entry, uncounted
 
 # A browser's WebSocket can say nothing else of its page's choice.
 TICKET_PREFIX = "ticket."
@@ -46,6 +47,8 @@ class Visitor:
     server: str = ""
     server_port: int = 0
     secure: bool = False
+    # The place of the connection in the counts: who serves it says so.
+    entry: Entry = field(default_factory=uncounted, compare=False, repr=False)
 
     def asker(self) -> Asker:
         """Return who asks, for the policy, as far as the head tells: nobody's principal yet."""
@@ -83,6 +86,7 @@ def visitor(request: Request) -> Visitor:
         server,
         server_port,
         secure=bool(peer_port) and request.isSecure(),
+        entry=getattr(request.channel, "entry", None) or uncounted(),
     )
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from http import HTTPStatus
 
 END = b"\r\n\r\n"
 HEAD_MAX_BYTES = 16 * 1024
@@ -26,6 +27,7 @@ CONTENT_TOO_LARGE = 413
 URI_TOO_LONG = 414
 MISDIRECTED = 421
 FIELDS_TOO_LARGE = 431
+SERVICE_UNAVAILABLE = 503
 VERSION_NOT_SUPPORTED = 505
 
 # What this server reads; a byte above 7f in one of them is never dropped in silence.
@@ -55,12 +57,13 @@ MAX_PORT = 65_535
 
 
 class BadHead(Exception):
-    """The request's head is not to be trusted; answer `status` and close."""
+    """The request's head is not to be trusted, or not to be served; answer `status` and close."""
 
-    def __init__(self, status: int, text: str) -> None:
+    def __init__(self, status: int, text: str, retry_s: int | None = None) -> None:
         super().__init__(text)
         self.status = status
         self.text = text
+        self.retry_s = retry_s
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +75,7 @@ class Head:
     body_bytes: int
     forwarded: tuple[str, ...] = ()
     x_forwarded_for: tuple[str, ...] = ()
+    upgrades: bool = False
 
 
 def hopeless(raw: bytes) -> None:
@@ -106,7 +110,22 @@ def judge(raw: bytes, body_max_bytes: int) -> Head:
     if body_bytes and method in BODILESS:
         raise BadHead(BAD_REQUEST, f"{method.decode()} with a body of {body_bytes} bytes")
     raw = b"\r\n".join(kept) + END
-    return Head(raw, host, body_bytes, *(told.get(name, ()) for name in TOLD))
+    said_forwarded, said_x = (told.get(name, ()) for name in TOLD)
+    return Head(raw, host, body_bytes, said_forwarded, said_x, b"upgrade" in read)
+
+
+def refusal(bad: BadHead) -> bytes:
+    """Return the whole answer to a head that is refused; the connection ends behind it."""
+    body = bad.text.encode() + b"\n"
+    lines = [
+        f"HTTP/1.1 {bad.status} {HTTPStatus(bad.status).phrase}",
+        "Content-Type: text/plain; charset=utf-8",
+        f"Content-Length: {len(body)}",
+        "Connection: close",
+    ]
+    if bad.retry_s is not None:
+        lines.append(f"Retry-After: {bad.retry_s}")
+    return "\r\n".join([*lines, "", ""]).encode() + body
 
 
 def _request_line(line: bytes) -> tuple[bytes, bytes]:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from ipaddress import IPv6Address, ip_address
 
 from twisted.logger import Logger
 
@@ -24,6 +23,7 @@ from sockproxy.core.session import Role, Session, Windows
 from sockproxy.live import Link, LiveSession
 from sockproxy.policy.access import Asker
 from sockproxy.policy.limits import TokenBucket
+from sockproxy.policy.tally import site
 from sockproxy.refused import RETRY_MS, Refused
 from sockproxy.streams import Shared
 from sockproxy.timers import Every
@@ -32,7 +32,6 @@ SWEEP_S = 1.0
 ENDED_REMEMBERED_S = 600.0
 ENDED_REMEMBERED_MAX = 65_536
 RETRY_CUT_MS = 500
-IPV6_SITE_BITS = 64
 
 
 class Hub:
@@ -244,14 +243,3 @@ def _check_principal(live: LiveSession, asker: Asker) -> None:
     if asker.principal is None:
         raise Refused(Code.TICKET_REQUIRED, "the session needs a ticket of its user")
     raise Refused(Code.TICKET_REFUSED, "the session belongs to another principal")
-
-
-def site(peer: str) -> str:
-    """Return what counts as one address: an IPv6 /64, or the whole of anything else."""
-    try:
-        address = ip_address(peer)
-    except ValueError:
-        return peer
-    if isinstance(address, IPv6Address):
-        return str(IPv6Address(int(address) >> IPV6_SITE_BITS << IPV6_SITE_BITS))
-    return peer

@@ -1,8 +1,8 @@
 """How does a [listen] section become a port?
 
-From the outside in: the endpoint, the PROXY header where a proxy says who connects, TLS where
-there is a certificate, the door. Each is a factory around the next, so that a connection is
-cut by the first that has reason to, and the inner ones never hear of it.
+From the outside in: the endpoint, the gate that counts, the PROXY header where a proxy says who
+connects, TLS where there is a certificate, the door. Each is a factory around the next, so that
+a connection is cut by the first that has reason to, and the inner ones never hear of it.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from twisted.internet.interfaces import IProtocolFactory, IReactorTime
 from twisted.protocols.tls import TLSMemoryBIOFactory
 
 from sockproxy import settings
+from sockproxy.accept import Gate
 from sockproxy.certificate import Certificate, Files
 from sockproxy.door import Front
 from sockproxy.proxied import ProxiedFactory
@@ -38,7 +39,9 @@ class Renewal(Service):
         super().stopService()
 
 
-def listening(name: str, listener: settings.Listener, front: Front, reactor: Any) -> MultiService:
+def listening(
+    name: str, listener: settings.Listener, front: Front, gate: Gate, reactor: Any
+) -> MultiService:
     """Return the service that lets clients in as a [listen] section says."""
     tree = MultiService()
     tree.setName(f"listen {name}")
@@ -50,5 +53,10 @@ def listening(name: str, listener: settings.Listener, front: Front, reactor: Any
         factory = TLSMemoryBIOFactory(certificate, False, factory, reactor)
     if listener.proxy_protocol:
         factory = ProxiedFactory(factory, front.options.trusted_proxies, reactor)
-    strports.service(listener.endpoint, factory, reactor).setServiceParent(tree)
+    factory = gate.around(
+        factory, plain=not listener.certificate, named=not listener.proxy_protocol
+    )
+    accepting = strports.service(listener.endpoint, factory, reactor)
+    accepting.endpoint = gate.watch(accepting.endpoint)
+    accepting.setServiceParent(tree)
     return tree

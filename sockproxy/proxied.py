@@ -20,6 +20,8 @@ from twisted.protocols.policies import ProtocolWrapper, WrappingFactory
 from twisted.python.failure import Failure
 
 from sockproxy import proxy_header
+from sockproxy.accept import entry_of
+from sockproxy.policy.entrance import Full
 from sockproxy.policy.forwarded import UNIX, is_trusted
 from sockproxy.policy.networks import Network
 from sockproxy.proxy_header import BadProxyHeader, ProxyHeader
@@ -82,6 +84,13 @@ class Proxied(ProtocolWrapper):
             self._let_in(rest)
 
     def _let_in(self, rest: bytes) -> None:
+        entry = entry_of(self.transport)
+        try:
+            if entry is not None:
+                entry.belong(getattr(self.getPeer(), "host", None) or UNIX, knocks=True)
+        except Full:  # whose refusal the entrance has told
+            self.transport.abortConnection()
+            return
         inner = self.factory.wrappedFactory.buildProtocol(self.getPeer())
         if inner is None:
             self.transport.abortConnection()

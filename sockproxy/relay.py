@@ -94,6 +94,7 @@ class BackendProtocol(Backend):
         self._relay.backend_told()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
+        super().connectionLost(reason)
         if not self.ready.called:
             self.ready.errback(reason)
         else:

@@ -11,7 +11,7 @@ from twisted.internet.interfaces import IHostnameResolver
 from twisted.web.client import Agent
 from twisted.web.resource import Resource
 
-from sockproxy import site
+from sockproxy import accept, site
 from sockproxy.auth.application import Application
 from sockproxy.auth.authenticator import Authenticator
 from sockproxy.backends.opening import Opening
@@ -21,6 +21,9 @@ from sockproxy.hub import Hub
 from sockproxy.links.hello import HELLO_MAX_BYTES
 from sockproxy.listening import listening
 from sockproxy.policy.access import Policy
+from sockproxy.policy.descriptors import Descriptors
+from sockproxy.policy.entrance import Entrance
+from sockproxy.policy.tally import Rates
 from sockproxy.settings import Settings
 from sockproxy.streams import Shared
 from sockproxy.upgrade import SocketFactory
@@ -50,23 +53,35 @@ def make_service(
     tools: Mapping[str, Resource] | None = None,
 ) -> MultiService:
     """Return the service tree: the sessions, and one listener for each section."""
-    hub = Hub(shared_by_all(settings, reactor, reactor.nameResolver), random)
+    limits, trusted = settings.limits, settings.sockproxy.trusted_proxies
+    descriptors = accept.descriptors(len(settings.listeners))
+    shared = shared_by_all(settings, reactor, reactor.nameResolver, descriptors)
+    entrance = Entrance(limits, trusted, shared.failures, reactor.seconds, accept.tell)
+    gate = accept.Gate(entrance, descriptors, reactor)
+    hub = Hub(shared, random)
     tree = MultiService()
     HubService(hub).setServiceParent(tree)
     root = site.root(settings, hub, SocketFactory(reactor), tools)
     body_max_bytes = settings.limits.max_post + HELLO_MAX_BYTES
     front = Front(root, body_max_bytes, settings.sockproxy, reactor)
     for name, listener in settings.listeners.items():
-        listening(name, listener, front, reactor).setServiceParent(tree)
+        listening(name, listener, front, gate, reactor).setServiceParent(tree)
     return tree
 
 
-def shared_by_all(settings: Settings, reactor: Any, resolver: IHostnameResolver) -> Shared:
+def shared_by_all(
+    settings: Settings, reactor: Any, resolver: IHostnameResolver, descriptors: Descriptors
+) -> Shared:
     """Return what every way in uses."""
-    opening = Opening(reactor, resolver, settings.limits.refusal_time)
-    policy = Policy(settings)
-    auth = authenticator(settings, policy, reactor)
-    return Shared(reactor, policy, opening, settings.limits, auth)
+    limits, policy = settings.limits, Policy(settings)
+    return Shared(
+        clock=reactor,
+        policy=policy,
+        opening=Opening(reactor, resolver, limits.refusal_time, descriptors),
+        limits=limits,
+        auth=authenticator(settings, policy, reactor),
+        failures=Rates(limits.failures_per_s, limits.failures_burst),
+    )
 
 
 def authenticator(settings: Settings, policy: Policy, reactor: Any) -> Authenticator:

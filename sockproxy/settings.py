@@ -283,6 +283,31 @@ class Limits(Model):
         le=60,
         description="how long a host that a page chose takes to be refused, whatever the reason",
     )
+    connections: int = Field(
+        default=20_000, ge=1, description="connections in all, if there are descriptors for them"
+    )
+    connections_per_address: int = Field(
+        default=1024, ge=1, description="connections from one address (IPv6: one /64)"
+    )
+    unauthenticated_per_address: int = Field(
+        default=256,
+        ge=1,
+        description="connections from one address that have got no file, session or stream yet",
+    )
+    handshakes_per_s: float = Field(
+        default=100.0, gt=0, allow_inf_nan=False, description="new connections, per address"
+    )
+    handshakes_burst: int = Field(
+        default=500, ge=1, description="new connections at once, per address"
+    )
+    failures_per_s: float = Field(
+        default=20.0,
+        gt=0,
+        allow_inf_nan=False,
+        description="odd requests, refused origins, refused attaches and denied opens, per"
+        " address; beyond them it is not let in",
+    )
+    failures_burst: int = Field(default=256, ge=1, description="such failures at once, per address")
     sessions_per_address: int = Field(
         default=512, ge=1, description="sessions from one address (IPv6: one /64)"
     )

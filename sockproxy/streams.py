@@ -19,6 +19,7 @@ from sockproxy.core import events
 from sockproxy.core.session import Session
 from sockproxy.policy.access import Allow, Asker, Deny, Policy
 from sockproxy.policy.limits import TokenBucket
+from sockproxy.policy.tally import Rates, site
 from sockproxy.policy.target import BadTarget, parse
 from sockproxy.relay import Relay
 from sockproxy.settings import Limits
@@ -35,6 +36,8 @@ class Shared:
     opening: Opening
     limits: Limits
     auth: Authenticator
+    # What pages do that they should not do often, by address.
+    failures: Rates
 
 
 class Streams:
@@ -118,6 +121,8 @@ class Streams:
                 origin=self.asker.origin,
                 reason=answer.why or answer.reason,
             )
+            if answer.code is Code.DENIED:
+                self._shared.failures.take(site(self.asker.peer), self._shared.clock.seconds())
             self._deny(event.stream, answer)
             return
         page = StreamPage(self, event.stream, answer)
@@ -141,7 +146,10 @@ class Streams:
         limits = self._shared.limits
         if len(self._relays) + len(self._denied) >= limits.streams:
             return Deny(Code.QUOTA, f"more than {limits.streams} streams in one session")
-        if not self._opens.take(self._shared.clock.seconds()):
+        now = self._shared.clock.seconds()
+        if self._shared.failures.spent(site(self.asker.peer), now):
+            return Deny(Code.BUSY, "too many failures from one address")
+        if not self._opens.take(now):
             return Deny(Code.BUSY, f"more than {limits.opens_per_s:g} opens a second")
         try:
             target = parse(event.host, event.port)

@@ -215,12 +215,12 @@ def _handshake(key: str, subprotocol: str | None) -> bytes:
 
 def _give(transport: Any, connection: Connection) -> None:
     """Let `connection` have what the transport receives."""
+    holder, name = transport, "protocol"
     if isinstance(transport, ProtocolWrapper):
-        transport.wrappedProtocol = connection
-    elif isinstance(transport.protocol, ProtocolWrapper):
-        transport.protocol.wrappedProtocol = connection
-    else:
-        transport.protocol = connection
+        name = "wrappedProtocol"
+    while isinstance(held := getattr(holder, name), ProtocolWrapper):
+        holder, name = held, "wrappedProtocol"
+    setattr(holder, name, connection)
 
 
 @implementer(IPushProducer)

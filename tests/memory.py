@@ -24,6 +24,7 @@ from sockproxy.core.session import Role, Session, Windows
 from sockproxy.hub import Hub
 from sockproxy.live import LiveSession
 from sockproxy.policy.access import Asker
+from sockproxy.policy.descriptors import Descriptors
 from sockproxy.service import shared_by_all
 
 ORIGIN = "https://app.example"
@@ -107,11 +108,17 @@ class PlainLink:
 class Server:
     """A hub in memory."""
 
-    def __init__(self, text: str = INI, resolver: IHostnameResolver | None = None) -> None:
+    def __init__(
+        self,
+        text: str = INI,
+        resolver: IHostnameResolver | None = None,
+        descriptors: Descriptors | None = None,
+    ) -> None:
         self.reactor: Any = MemoryReactorClock()
         self.settings = ini.loads(text).settings
-        resolver = resolver or self.reactor.nameResolver
-        self.shared = shared_by_all(self.settings, self.reactor, resolver)
+        names = resolver or self.reactor.nameResolver
+        self.descriptors = descriptors or Descriptors()
+        self.shared = shared_by_all(self.settings, self.reactor, names, self.descriptors)
         self.policy = self.shared.policy
         self.hub = Hub(self.shared, random.Random(1).randbytes)
         self.backends: list[BackendTransport] = []

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sockproxy import head
-from sockproxy.head import BadHead, Head, hopeless, judge
+from sockproxy.head import BadHead, Head, hopeless, judge, refusal
 
 GET = b"GET /sp/_/ws HTTP/1.1"
 HOST = b"Host: gw.example"
@@ -201,3 +201,19 @@ def test_whatever_comes_is_judged_or_refused_and_never_changed(line: bytes, fiel
         lines = found.raw.removesuffix(head.END).split(b"\r\n")
         assert all(kept in raw.split(b"\r\n") for kept in lines)
         assert len(found.raw.splitlines()) == len(lines) + 1
+
+
+def test_a_head_that_asks_for_an_upgrade_says_so() -> None:
+    assert judged(GET, HOST, b"Upgrade: websocket").upgrades
+    assert not judged(GET, HOST).upgrades
+
+
+def test_a_refusal_is_a_whole_answer_that_ends_the_connection() -> None:
+    assert refusal(BadHead(431, "too much")) == (
+        b"HTTP/1.1 431 Request Header Fields Too Large\r\n"
+        b"Content-Type: text/plain; charset=utf-8\r\n"
+        b"Content-Length: 9\r\n"
+        b"Connection: close\r\n\r\n"
+        b"too much\n"
+    )
+    assert b"\r\nRetry-After: 2\r\n\r\nfull\n" in refusal(BadHead(503, "full", 2))

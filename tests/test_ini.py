@@ -175,8 +175,7 @@ def test_a_password_of_a_wrong_file_is_never_repeated(monkeypatch: pytest.Monkey
     assert told[0].endswith("proxy_protocol: 'v3': input should be 'none', 'v1' or 'v2'")
     assert "hunter2" not in f"{told} {settings!r} {settings}"
     assert problems(f"{SMALLEST}webirc_password = hunter2\n") == [
-        "7: [backend irc] webirc_password: a secret is "
-        "written file:PATH or env:NAME"
+        "7: [backend irc] webirc_password: a secret is written file:PATH or env:NAME"
     ]
 
 

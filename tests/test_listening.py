@@ -21,10 +21,14 @@ from twisted.internet.error import ConnectionDone
 from twisted.internet.task import Clock
 from twisted.internet.testing import MemoryReactorClock
 
+from sockproxy.accept import Gate
 from sockproxy.door import HEAD_S, Front
 from sockproxy.listening import LOOK_S, listening
+from sockproxy.policy.descriptors import Descriptors
+from sockproxy.policy.entrance import Entrance
+from sockproxy.policy.tally import Rates
 from sockproxy.proxied import HEADER_S
-from sockproxy.settings import Listener, Service
+from sockproxy.settings import Limits, Listener, Service
 from tests import loopback
 from tests.pems import HOST, Pem, made, written
 from tests.test_door import LIMIT, POST, Told, length
@@ -52,6 +56,14 @@ class Paced:
         return getattr(loopback.reactor, name)
 
 
+def gate(reactor: Any) -> Gate:
+    """Return a gate that lets everybody in."""
+    limits = Limits()
+    failures = Rates(limits.failures_per_s, limits.failures_burst)
+    entrance = Entrance(limits, (), failures, reactor.seconds, lambda *_: None)
+    return Gate(entrance, Descriptors(), reactor)
+
+
 class Running:
     """A listener, and what is behind its door."""
 
@@ -60,7 +72,7 @@ class Running:
         self._reactor = Paced()
         options = Service(trusted_proxies=(ip_network("127.0.0.0/8"),))
         front = Front(self.told, LIMIT, options, self._reactor)
-        self.service = listening("web", listener, front, self._reactor)
+        self.service = listening("web", listener, front, gate(self._reactor), self._reactor)
 
     @property
     def port(self) -> int:
@@ -226,7 +238,7 @@ def test_what_listens_is_named_with_all_that_it_speaks(tmp_path: Path) -> None:
     for listener in (section(tmp_path), section(tmp_path, made(), proxied=True)):
         reactor: Any = MemoryReactorClock()
         front = Front(Told(), LIMIT, Service(), reactor)
-        service = listening("web", listener, front, reactor)
+        service = listening("web", listener, front, gate(reactor), reactor)
         service.privilegedStartService()
         names.append(reactor.tcpServers[0][1].logPrefix())
         assert service.name == "listen web"

@@ -13,6 +13,7 @@ import pytest_twisted
 
 from sockproxy import ini, site
 from sockproxy.hub import Hub
+from sockproxy.policy.descriptors import Descriptors
 from sockproxy.service import shared_by_all
 from sockproxy.upgrade import SocketFactory
 from tests import loopback
@@ -35,7 +36,7 @@ origins = https://app.example
 async def served(more: str = "") -> AsyncIterator[tuple[int, Hub]]:
     settings = ini.loads(INI + more).settings
     reactor: Any = loopback.reactor
-    hub = Hub(shared_by_all(settings, reactor, reactor.nameResolver), os.urandom)
+    hub = Hub(shared_by_all(settings, reactor, reactor.nameResolver, Descriptors()), os.urandom)
     async with loopback.site(site.root(settings, hub, SocketFactory(reactor))) as port:
         yield port, hub
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.python.failure import Failure
 
 from sockproxy.codes import Code
 from sockproxy.core import events
 from tests.backends.test_opening import Names
-from tests.memory import INI, ORIGIN, BackendTransport, Page, Server
+from tests.memory import ASKER, INI, ORIGIN, BackendTransport, Page, Server
 
 
 def connected(server: Server, name: str = "irc") -> tuple[Page, int, BackendTransport]:
@@ -344,3 +346,32 @@ def test_reader_and_writer_leaving_at_once_is_an_orderly_end() -> None:
     assert backend.half_closed
     assert not backend.aborted
     assert page.happened[-1] == events.StreamClosed(stream, Code.CLEAN, "", 6)
+
+
+def test_an_address_that_asks_for_too_much_that_is_denied_opens_nothing_for_a_moment() -> None:
+    server = Server(INI + "[limits]\nfailures_burst = 3\nfailures_per_s = 1\n")
+    page, stream, backend = connected(server)
+    neighbour = Page(server, replace(ASKER, peer="192.0.2.2"), seed=8)
+    neighbour.connect()
+
+    denied = [page.core.open("redis", 0) for _ in range(3)]
+    page.exchange()
+    late = page.core.open("irc", 0)
+    elsewhere = neighbour.core.open("irc", 0)
+    page.exchange()
+    neighbour.exchange()
+
+    ends = {event.stream: event.code for event in page.of(events.StreamClosed)}
+    assert ends == {**dict.fromkeys(denied, Code.DENIED), late: Code.BUSY}
+    server.backend()
+    neighbour.exchange()
+    assert [event.stream for event in neighbour.of(events.StreamOpened)] == [elsewhere]
+    backend.protocol.dataReceived(b"still here")
+    page.exchange()
+    assert page.of(events.DataReceived)[-1].stream == stream
+    server.reactor.advance(1.0)
+    again = page.core.open("irc", 0)
+    page.exchange()
+    server.backend()
+    page.exchange()
+    assert page.of(events.StreamOpened)[-1].stream == again

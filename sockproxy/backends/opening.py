@@ -13,7 +13,7 @@ from typing import Any
 from twisted.internet import error
 from twisted.internet.defer import CancelledError, Deferred, TimeoutError
 from twisted.internet.interfaces import IAddress, IHostnameResolver, IStreamClientEndpoint
-from twisted.internet.protocol import Factory, Protocol
+from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -21,6 +21,7 @@ from twisted.python.failure import Failure
 from sockproxy.backends import connector, trust
 from sockproxy.codes import Code
 from sockproxy.policy.access import UNTOLD, Allow, out_of_bounds
+from sockproxy.policy.descriptors import Descriptors, Taken
 from sockproxy.policy.target import is_literal
 from sockproxy.settings import TcpTarget, UnixTarget
 
@@ -44,6 +45,15 @@ class Backend(Protocol):
 
     def __init__(self) -> None:
         self.ready: Deferred[None] = Deferred()
+        self.taken: Taken | None = None
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        self.give_back()
+
+    def give_back(self) -> None:
+        """Count its descriptor no more."""
+        if self.taken is not None:
+            self.taken.give_back()
 
 
 class Wrapping(Factory):
@@ -62,8 +72,13 @@ class Opening:
     """The only way to a backend."""
 
     def __init__(
-        self, reactor: Any, resolver: IHostnameResolver, refusal_s: float = REFUSAL_S
+        self,
+        reactor: Any,
+        resolver: IHostnameResolver,
+        refusal_s: float = REFUSAL_S,
+        descriptors: Descriptors | None = None,
     ) -> None:
+        self._descriptors = descriptors or Descriptors()
         self._reactor = reactor
         self._resolver = resolver
         self._refusal_s = refusal_s
@@ -78,6 +93,7 @@ class Opening:
         opening.addTimeout(allow.connect_timeout_s, self._reactor)
 
         def explain(failure: Failure) -> Failure:
+            backend.give_back()
             known = _known(allow, failure.value)
             if known is None:
                 return failure
@@ -96,6 +112,9 @@ class Opening:
         return waiting.addBoth(lambda _: failure)
 
     async def _open(self, allow: Allow, backend: Backend) -> None:
+        if self._descriptors.spent:
+            raise OpenFailed(Code.BUSY, f"{allow.name}: no descriptor to spare, try again")
+        backend.taken = self._descriptors.take()
         factory = Wrapping(backend)
         last: Exception = OpenFailed(Code.NAME_NOT_FOUND, f"{allow.name}: no address")
         for endpoint in await self._endpoints(allow):

@@ -31,6 +31,8 @@ PENDING_MAX_BYTES = 64 * 1024
 NORMAL = 1000
 POLICY = 1008
 FAILED = 1011
+TRY_AGAIN = 1013
+CLOSE_CODES = {Code.CLEAN: NORMAL, Code.BUSY: TRY_AGAIN}
 
 
 def greeter(name: str, shared: Shared) -> Greet:
@@ -58,6 +60,7 @@ def greeter(name: str, shared: Shared) -> Greet:
             return Refusal(403, answer.reason)
         peer = RawPeer(answer, choose(visitor.offered), shared)
         peer.standing = shared.auth.enter(asker, shown, owner, peer.expel)
+        visitor.entry.served()
         return peer
 
     return greet
@@ -170,7 +173,7 @@ class RawPage:
         self._peer.end(NORMAL)
 
     def closed(self, code: Code, text: str) -> None:
-        self._peer.end(NORMAL if code is Code.CLEAN else FAILED, text)
+        self._peer.end(CLOSE_CODES.get(code, FAILED), text)
         self._peer.end_backend()
 
     def consumed(self, count: int) -> None:

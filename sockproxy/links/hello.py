@@ -11,6 +11,9 @@ from sockproxy.front import Visitor
 from sockproxy.refused import Refused
 
 HELLO_MAX_BYTES = 8 * 1024
+# What no page of ours runs into by bad luck. Unknown sessions are the hub's to limit: after a
+# restart every page asks for one.
+OFFENCES = frozenset((Code.ORIGIN, Code.PROTOCOL, Code.TICKET_REFUSED, Code.SECRET_REUSE))
 
 
 def cut(data: bytes) -> tuple[frames.Hello, bytes]:
@@ -38,6 +41,12 @@ def shown(said: frames.Hello, visitor: Visitor) -> Shown:
     """Return what the page has shown of its user."""
     ticket = said.tlvs.get(HelloTlv.TICKET, b"").decode("ascii", "replace")
     return Shown(ticket, visitor.cookies)
+
+
+def note(refused: Refused, visitor: Visitor) -> None:
+    """Count a no that should not come often."""
+    if refused.code in OFFENCES:
+        visitor.entry.failed()
 
 
 def refusal(refused: Refused) -> bytes:

@@ -125,6 +125,7 @@ class Requests(Place):
         try:
             return self.answer(request, visited, *hello.cut(request.content.read()))
         except Refused as refused:
+            hello.note(refused, visited)
             return hello.refusal(refused)
 
     def answer(
@@ -135,6 +136,7 @@ class Requests(Place):
 
     def _find(self, said: frames.Hello, visited: Visitor) -> tuple[LiveSession, HttpLink]:
         live = self._hub.find(said, visited.asker())
+        visited.entry.served()
         link = live.joined
         if not isinstance(link, HttpLink):
             raise Refused(Code.STALE_LINK, f"link {said.link} does not take requests")
@@ -162,10 +164,12 @@ class Down(Requests):
             asker = await auth.identify(visited.asker(), shown, said.sid)
             link.live = live = self._hub.attach(said, link, asker, shown)
         except Refused as refused:
+            hello.note(refused, visited)
             place.answer(request, hello.refusal(refused))
             return
         answer = self._make(request, mode, link, live)
         link.hold(answer)
+        visited.entry.served()
         live.flush()
         if rest:
             link.send(live.posted(0, rest))

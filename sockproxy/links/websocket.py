@@ -140,6 +140,7 @@ class WebSocketLink:
         except Refused as refused:
             self._refuse(refused)
             return
+        visitor.entry.served()
         early, self._early = self._early, b""
         if early:
             self._live.received(self, early)
@@ -173,6 +174,7 @@ class WebSocketLink:
         self._refuse(Refused(Code.TIMEOUT, f"no HELLO within {timeout_s:g} s"))
 
     def _refuse(self, refused: Refused) -> None:
+        hello.note(refused, self._visitor)
         self._say_last(hello.refusal(refused), refused.code)
 
     def _say_last(self, frame: bytes, code: Code) -> None:

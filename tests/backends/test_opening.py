@@ -24,15 +24,17 @@ from zope.interface import implementer
 from sockproxy.backends.opening import ADDRESSES_TRIED, OpenFailed, Opening
 from sockproxy.codes import Code
 from sockproxy.policy.access import Allow
+from sockproxy.policy.descriptors import Descriptors
 from sockproxy.policy.preamble import Preamble
 from sockproxy.relay import Relay
 from sockproxy.settings import Target, TcpTarget, Tls, UnixTarget
 from tests import loopback
 from tests.certificates import Authority
-from tests.memory import BackendTransport
+from tests.memory import BackendTransport, Server
 from tests.test_relay import PlainPage
 
 IRC = TcpTarget(host="irc.example.org", port=6667)
+HERE = TcpTarget(host="127.0.0.1", port=6667)
 
 
 def allow(target: Target, **changes: Any) -> Allow:
@@ -440,3 +442,45 @@ async def test_what_is_said_before_tls_is_heard_before_tls(tmp_path: Path) -> No
 def test_the_fault_names_code_and_text() -> None:
     fault = OpenFailed(Code.REFUSED, "there: connection refused")
     assert (fault.code, str(fault)) == (Code.REFUSED, "there: connection refused")
+
+
+def test_a_descriptor_is_taken_for_a_backend_until_its_connection_is_gone() -> None:
+    server = Server(descriptors=Descriptors(limit=20, others=1))
+    descriptors = server.descriptors
+    relay = Relay(PlainPage(), server.shared.opening, allow(HERE), server.reactor)
+    relay.start()
+    assert descriptors.taken == 2
+
+    backend = server.backend()
+    assert descriptors.taken == 2
+    backend.abortConnection()
+    assert descriptors.taken == 1
+
+
+def test_an_attempt_that_fails_or_is_given_up_gives_its_descriptor_back() -> None:
+    server = Server(descriptors=Descriptors(limit=20))
+    refused, left = (
+        Relay(PlainPage(), server.shared.opening, allow(HERE), server.reactor) for _ in range(2)
+    )
+    refused.start()
+    left.start()
+    assert server.descriptors.taken == 2
+
+    failure = Failure(ConnectionRefusedError())
+    server.reactor.tcpClients[0][2].clientConnectionFailed(None, failure)
+    assert server.descriptors.taken == 1
+    left.reset(Code.ABORTED, "the page left")
+    assert server.descriptors.taken == 0
+
+
+def test_the_reserve_is_not_for_backends() -> None:
+    server = Server(descriptors=Descriptors(limit=20, others=4))
+    named, chosen = PlainPage(), PlainPage()
+    for page, detail in ((named, True), (chosen, False)):
+        permission = allow(HERE, detail=detail)
+        Relay(page, server.shared.opening, permission, server.reactor).start()
+    server.reactor.advance(1.0)
+
+    assert named.told == [Code.BUSY]
+    assert chosen.told == [Code.DENIED], "a page that chose the host sees one refusal for all"
+    assert (server.reactor.tcpClients, server.descriptors.taken) == ([], 4)

@@ -20,6 +20,7 @@ from sockproxy import ini, site
 from sockproxy.dialects.raw import PENDING_MAX_BYTES, RawPeer, choose, greeter
 from sockproxy.front import Visitor
 from sockproxy.hub import Hub
+from sockproxy.policy.descriptors import Descriptors
 from sockproxy.service import shared_by_all
 from sockproxy.upgrade import Refusal, SocketFactory
 from tests import loopback
@@ -83,7 +84,7 @@ origins = https://app.example
 """
     settings = ini.loads(text).settings
     reactor: Any = loopback.reactor
-    hub = Hub(shared_by_all(settings, reactor, reactor.nameResolver), os.urandom)
+    hub = Hub(shared_by_all(settings, reactor, reactor.nameResolver, Descriptors()), os.urandom)
     async with loopback.site(site.root(settings, hub, SocketFactory(reactor))) as web:
         yield web
 
@@ -414,3 +415,11 @@ def test_an_application_that_is_away_is_told_as_such(monkeypatch: pytest.MonkeyP
     agent.refuse()
 
     assert answers == [Refusal(503, "who you are cannot be found out now")]
+
+
+def test_a_browser_for_whose_backend_there_is_no_descriptor_may_try_again() -> None:
+    server = Server(descriptors=Descriptors(limit=16))
+    _, socket = opened(server)
+
+    assert socket.close_code == 1013
+    assert server.reactor.tcpClients == []

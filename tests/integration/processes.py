@@ -69,13 +69,20 @@ def _wait_until_up(process: subprocess.Popen[bytes], port: int, log: Path) -> No
 
 
 @contextmanager
-def service(folder: Path, ini: str, port: int | None = None) -> Iterator[Server]:
-    """Run twistd on what the sections in `ini` say, and look at its log at the end."""
+def service(
+    folder: Path, ini: str, port: int | None = None, descriptors: int | None = None
+) -> Iterator[Server]:
+    """Run twistd on what the sections in `ini` say, and look at its log at the end.
+
+    It may have so many `descriptors`, or as many as we.
+    """
     port = port or free_port()
-    listen = f"[listen web]\nendpoint = tcp:{port}:interface=127.0.0.1\n"
+    listen = f"[listen web]\nendpoint = tcp:{port}:backlog=1024:interface=127.0.0.1\n"
     (folder / "proxy.ini").write_text(listen + ini)
-    twistd = (str(BIN / "twistd"), "-n", "--pidfile=", "sockproxy")
-    with listening(folder, port, *twistd, "--config", "proxy.ini") as server:
+    twistd = [str(BIN / "twistd"), "-n", "--pidfile=", "sockproxy", "--config", "proxy.ini"]
+    if descriptors is not None:
+        twistd = ["sh", "-c", 'ulimit -n "$0" && exec "$@"', str(descriptors), *twistd]
+    with listening(folder, port, *twistd) as server:
         yield server
     assert_no_traceback(server)
 

@@ -25,7 +25,14 @@ from tests.integration.odd_heads import (
     upgrades,
 )
 
-INI = "[backend irc]\ntarget = tcp:127.0.0.1:6667\norigins = https://app.example\n"
+INI = """\
+[backend irc]
+target = tcp:127.0.0.1:6667
+origins = https://app.example
+[limits]
+failures_burst = 10000
+handshakes_burst = 10000
+"""
 PATIENCE_S = 5.0
 LEAST_PROBES = 67
 

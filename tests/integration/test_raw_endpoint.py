@@ -24,6 +24,7 @@ from zope.interface import implementer
 
 from sockproxy import ini, site
 from sockproxy.hub import Hub
+from sockproxy.policy.descriptors import Descriptors
 from sockproxy.service import shared_by_all
 from sockproxy.upgrade import SocketFactory
 from tests import loopback
@@ -187,7 +188,7 @@ def served(*targets: str) -> Resource:
     ]
     settings = ini.loads("[listen web]\nendpoint = tcp:8080\n" + "".join(sections)).settings
     reactor = loopback.reactor
-    shared = shared_by_all(settings, reactor, reactor.nameResolver)
+    shared = shared_by_all(settings, reactor, reactor.nameResolver, Descriptors())
     return site.root(settings, Hub(shared, os.urandom), SocketFactory(reactor))
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from sockproxy.auth.shown import Shown
@@ -9,8 +11,12 @@ from sockproxy.codes import Code, HelloTlv
 from sockproxy.core import frames, varint
 from sockproxy.front import Visitor
 from sockproxy.links import hello
+from sockproxy.policy.entrance import Entrance
+from sockproxy.policy.tally import Rates
 from sockproxy.refused import Refused
+from sockproxy.settings import Limits
 
+VISITOR = Visitor("https://app.example", "gw.example", "192.0.2.1", ("sockproxy.v1",))
 HELLO = frames.Hello(1, 1, 3, 2, 99, b"i" * 16, b"s" * 32, {5: b"\x01"})
 
 
@@ -87,3 +93,24 @@ def test_a_no_says_code_time_and_as_much_text_as_fits() -> None:
     said = frames.parse(raw)
 
     assert said == frames.Refuse(Code.BUSY, 2000, "ä" * 100)
+
+
+@pytest.mark.parametrize(
+    ("code", "counts"),
+    [
+        (Code.ORIGIN, True),
+        (Code.PROTOCOL, True),
+        (Code.SECRET_REUSE, True),
+        (Code.SESSION_UNKNOWN, False),
+        (Code.BUSY, False),
+        (Code.STALE_LINK, False),
+    ],
+)
+def test_a_no_counts_as_a_failure_where_no_honest_page_gets_it(code: Code, counts: bool) -> None:
+    failures = Rates(rate_per_s=1, burst=2)
+    entrance = Entrance(Limits(), (), failures, lambda: 0.0, lambda *_: None)
+    visitor = replace(VISITOR, entry=entrance.admit(VISITOR.peer))
+    for _ in range(2):
+        hello.note(Refused(code, "no"), visitor)
+
+    assert failures.spent(VISITOR.peer, 0.0) is counts
