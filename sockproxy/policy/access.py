@@ -12,6 +12,7 @@ from typing import Literal
 from sockproxy.codes import Code
 from sockproxy.policy import destination, networks
 from sockproxy.policy import origin as origins
+from sockproxy.policy.quota import UNBOUNDED, UNCAPPED, Bounds, Caps
 from sockproxy.policy.target import HostTarget, NamedTarget, is_literal
 from sockproxy.settings import Access, Destination, Settings, Target, TcpTarget, Way
 
@@ -20,11 +21,15 @@ UNTOLD = "not allowed or not reachable"
 
 @dataclass(frozen=True, slots=True)
 class Asker:
-    """Who asks: the page's origin, who the ticket says it is, where it comes from."""
+    """Who asks: the page's origin, who the ticket says it is, where it comes from.
+
+    `caps`: what it may take at most, where that is less than the file says.
+    """
 
     origin: str | None
     principal: str | None
     peer: str
+    caps: Caps = UNCAPPED
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +65,7 @@ class Allow:
     frames: Literal["binary", "text"] = "binary"
     spelled: tuple[Destination, ...] = ()
     barred: tuple[Destination, ...] = ()
+    bounds: Bounds = UNBOUNDED
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +144,7 @@ class Policy:
             reveal_address=backend.reveal_address,
             detail=True,
             frames=backend.frames,
+            bounds=Bounds.of(f"backend {name}", backend),
         )
 
     def _chosen(self, asker: Asker, target: HostTarget) -> Allow | Deny:
@@ -179,6 +186,7 @@ def _permit(name: str, access: Access, target: HostTarget, listed: Destination) 
         detail=access.detail,
         spelled=tuple(rule for rule in access.allow if rule.network is not None),
         barred=tuple(rule for rule in access.deny if rule.network is not None),
+        bounds=Bounds.of(section, access),
     )
     reason = out_of_bounds(allow, target.host) if is_literal(target.host) else None
     return _untold(reason, allow.rule, access.detail) if reason else allow
