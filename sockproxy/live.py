@@ -18,8 +18,11 @@ from sockproxy.core.errors import LinkError, PeerError
 from sockproxy.core.pipe import Inbound, Outbound
 from sockproxy.policy.access import Asker
 from sockproxy.streams import Shared, Streams
+from sockproxy.usage import Share
 
 UNCONFIRMED_LINGER_S = 60
+# A page that polls briefly comes back every 2 s.
+BETWEEN_REQUESTS_S = 5
 
 
 class Link(Protocol):
@@ -60,12 +63,15 @@ class LiveSession:
 
     log = Logger()
 
-    def __init__(self, attach: ServerAttach, asker: Asker, shared: Shared, owner: Owner) -> None:
+    def __init__(
+        self, attach: ServerAttach, asker: Asker, shared: Shared, owner: Owner, share: Share
+    ) -> None:
         self.attach = attach
         self.asker = asker
         self.core = attach.session
         self.name = attach.sid[:4].hex()
-        self.streams = Streams(self.core, asker, self.name, shared, self.flush)
+        self.share = share
+        self.streams = Streams(self.core, asker, self.name, shared, self.flush, share)
         self.link: Link | None = None
         # The newest link that was let in; over HTTP it is the link only while a DOWN waits.
         self.joined: Link | None = None
@@ -82,9 +88,15 @@ class LiveSession:
 
     @property
     def held_bytes(self) -> int:
-        """Bytes kept for the two ends, for the budget of detached sessions."""
+        """Bytes kept for the two ends, for the budgets."""
         streams = self.core.streams.values()
         return self.core.log.charged + sum(s.queue.size + s.window.held for s in streams)
+
+    def waiting_s(self, now: float) -> float | None:
+        """How long the session has waited for its page, None where it may just be between
+        two requests."""
+        waited_s = now - self._detached_at
+        return waited_s if self.link is None and waited_s >= BETWEEN_REQUESTS_S else None
 
     def join(self, link: Link, inbound: Inbound, outbound: Outbound) -> None:
         """Make `link` the one that carries the session; an older one is fenced."""

@@ -21,6 +21,7 @@ from sockproxy.policy.limits import TokenBucket
 from sockproxy.policy.target import BadTarget, parse
 from sockproxy.relay import Relay
 from sockproxy.settings import Limits
+from sockproxy.usage import Seat, Share
 
 UNTOLD = ""
 
@@ -41,13 +42,20 @@ class Streams:
     log = Logger()
 
     def __init__(
-        self, core: Session, asker: Asker, name: str, shared: Shared, flush: Callable[[], None]
+        self,
+        core: Session,
+        asker: Asker,
+        name: str,
+        shared: Shared,
+        flush: Callable[[], None],
+        share: Share,
     ) -> None:
         self.core = core
         self.flush = flush
         self._asker = asker
         self._name = name
         self._shared = shared
+        self._share = share
         self._relays: dict[int, Relay] = {}
         # What is denied, and must not be told so sooner than what cannot be reached.
         self._denied: dict[int, IDelayedCall] = {}
@@ -105,19 +113,19 @@ class Streams:
                 relay.reset(code, text)
 
     def _open(self, event: events.OpenRequested) -> None:
-        answer = self._decide(event)
-        if isinstance(answer, Deny):
+        seat = self._decide(event)
+        if isinstance(seat, Deny):
             self.log.info(
                 "session {session}: stream {stream} for {origin} denied: {reason}",
                 session=self._name,
                 stream=event.stream,
                 origin=self._asker.origin,
-                reason=answer.why or answer.reason,
+                reason=seat.why or seat.reason,
             )
-            self._deny(event.stream, answer)
+            self._deny(event.stream, seat)
             return
-        page = StreamPage(self, event.stream, answer)
-        relay = Relay(page, self._shared.opening, answer, self._shared.clock)
+        page = StreamPage(self, event.stream, seat.allow)
+        relay = Relay(page, self._shared.opening, seat, self._shared.clock)
         self._relays[event.stream] = relay
         relay.start()
 
@@ -133,17 +141,21 @@ class Streams:
 
         self._denied[stream] = self._shared.clock.callLater(self._shared.limits.refusal_time, tell)
 
-    def _decide(self, event: events.OpenRequested) -> Allow | Deny:
+    def _decide(self, event: events.OpenRequested) -> Seat | Deny:
         limits = self._shared.limits
         if len(self._relays) + len(self._denied) >= limits.streams:
             return Deny(Code.QUOTA, f"more than {limits.streams} streams in one session")
         if not self._opens.take(self._shared.clock.seconds()):
             return Deny(Code.BUSY, f"more than {limits.opens_per_s:g} opens a second")
+        busy = self._share.knock()
+        if busy is not None:
+            return busy
         try:
             target = parse(event.host, event.port)
         except BadTarget as error:
             return Deny(Code.BAD_TARGET, str(error))
-        return self._shared.policy.decide(self._asker, target)
+        answer = self._shared.policy.decide(self._asker, target)
+        return answer if isinstance(answer, Deny) else self._share.seat(answer, self._asker.caps)
 
     def _eof(self, stream: int) -> None:
         relay = self._relays.get(stream)

@@ -15,11 +15,13 @@ from twisted.logger import Logger
 
 from sockproxy.codes import Code
 from sockproxy.front import Visitor
+from sockproxy.hub import Hub, who
 from sockproxy.policy.access import Allow, Asker, Deny
 from sockproxy.policy.target import BadTarget, parse
 from sockproxy.relay import Relay
 from sockproxy.streams import Shared
 from sockproxy.upgrade import ABNORMAL, Greet, Peer, Refusal, Socket
+from sockproxy.usage import RETRY_S, Seat
 
 log = Logger()
 
@@ -27,28 +29,39 @@ PENDING_MAX_BYTES = 64 * 1024
 
 NORMAL = 1000
 FAILED = 1011
+TRY_LATER = 1013
+# What there is too much of now.
+PASSING = (Code.BUSY, Code.QUOTA)
 
 
-def greeter(name: str, shared: Shared) -> Greet:
+def greeter(name: str, hub: Hub) -> Greet:
     """Return what decides on an upgrade to the backend of this name."""
 
     def greet(visitor: Visitor) -> Peer | Refusal:
-        asker = Asker(origin=visitor.origin, principal=None, peer=visitor.peer)
         try:
-            answer = shared.policy.decide(asker, parse(name, 0))
+            seat = _seat(name, hub, visitor)
         except BadTarget as error:
             return Refusal(404, str(error))
-        if isinstance(answer, Deny):
+        if isinstance(seat, Deny):
             log.info(
                 "raw {backend} for {origin} denied: {reason}",
                 backend=name,
                 origin=visitor.origin,
-                reason=answer.reason,
+                reason=seat.why or seat.reason,
             )
-            return Refusal(403, answer.reason)
-        return RawPeer(answer, choose(visitor.offered), shared)
+            passing = seat.code in PASSING
+            return Refusal(503 if passing else 403, seat.reason, RETRY_S if passing else 0)
+        return RawPeer(seat, choose(visitor.offered), hub.shared)
 
     return greet
+
+
+def _seat(name: str, hub: Hub, visitor: Visitor) -> Seat | Deny:
+    asker = Asker(origin=visitor.origin, principal=None, peer=visitor.peer)
+    target = parse(name, 0)
+    share = hub.usage.alone(who(asker))
+    answer = share.knock() or hub.shared.policy.decide(asker, target)
+    return answer if isinstance(answer, Deny) else share.seat(answer, asker.caps)
 
 
 def choose(offered: tuple[str, ...]) -> str | None:
@@ -63,11 +76,10 @@ class RawPeer:
 
     pings = True
 
-    def __init__(self, allow: Allow, subprotocol: str | None, shared: Shared) -> None:
+    def __init__(self, seat: Seat, subprotocol: str | None, shared: Shared) -> None:
         self.subprotocol = subprotocol
         self.socket: Socket | None = None
-        self._allow = allow
-        self._relay = Relay(RawPage(self, allow), shared.opening, allow, shared.clock)
+        self._relay = Relay(RawPage(self, seat.allow), shared.opening, seat, shared.clock)
         self._unconsumed = 0
         self._held = False
         self._backend_gone = False
@@ -150,7 +162,7 @@ class RawPage:
         self._peer.end(NORMAL)
 
     def closed(self, code: Code, text: str) -> None:
-        self._peer.end(NORMAL if code is Code.CLEAN else FAILED, text)
+        self._peer.end(_close_code(code), text)
         self._peer.end_backend()
 
     def consumed(self, count: int) -> None:
@@ -159,3 +171,9 @@ class RawPage:
     def _forward_text(self, text: str) -> None:
         if text:
             self._peer.forward(text.encode(), text=True)
+
+
+def _close_code(code: Code) -> int:
+    if code is Code.CLEAN:
+        return NORMAL
+    return TRY_LATER if code in PASSING else FAILED

@@ -31,6 +31,7 @@ from sockproxy.policy.access import Allow
 from sockproxy.relay import Relay
 from sockproxy.settings import Target, TcpTarget, Tls, UnixTarget
 from tests import loopback
+from tests.memory import seat
 from tests.test_relay import PlainPage
 
 IRC = TcpTarget(host="irc.example.org", port=6667)
@@ -95,7 +96,7 @@ class Names:
 def opened(names: Names, permission: Allow) -> tuple[Any, PlainPage, Relay]:
     reactor: Any = MemoryReactorClock()
     page = PlainPage()
-    relay = Relay(page, Opening(reactor, names), permission, reactor)
+    relay = Relay(page, Opening(reactor, names), seat(permission), reactor)
     relay.start()
     return reactor, page, relay
 
@@ -286,7 +287,7 @@ async def talk(target: Target, names: Names | None = None) -> PlainPage:
     """Open a target for real, echo a word, half-close, and wait for the end."""
     page = PlainPage()
     opening = Opening(loopback.reactor, names or Names(["127.0.0.1"]))
-    relay = Relay(page, opening, allow(target), loopback.reactor)
+    relay = Relay(page, opening, seat(allow(target)), loopback.reactor)
     relay.start()
     relay.write(b"hello")
     await loopback.settle(lambda: b"hello" in page.told or isinstance(page.told[-1:], Code))
@@ -298,7 +299,7 @@ async def talk(target: Target, names: Names | None = None) -> PlainPage:
 async def failed(target: Target) -> list[Any]:
     page = PlainPage()
     opening = Opening(loopback.reactor, Names(["127.0.0.1"]))
-    Relay(page, opening, allow(target), loopback.reactor).start()
+    Relay(page, opening, seat(allow(target)), loopback.reactor).start()
     await loopback.settle(lambda: bool(page.told))
     return page.told
 
@@ -376,7 +377,7 @@ async def test_an_upload_that_is_finished_halfway_is_delivered_and_reset() -> No
         page = PlainPage()
         opening = Opening(loopback.reactor, Names([]))
         target = TcpTarget(host="127.0.0.1", port=port)
-        relay = Relay(page, opening, allow(target), loopback.reactor)
+        relay = Relay(page, opening, seat(allow(target)), loopback.reactor)
         relay.start()
         await loopback.settle(lambda: "opened" in page.told)
         relay.write(data)
@@ -403,7 +404,9 @@ async def test_a_handshake_that_nobody_waits_for_leaves_no_connection(leaves: bo
         page = PlainPage()
         target = TcpTarget(host="127.0.0.1", port=port, tls=Tls(server_name="irc.example.org"))
         permission = allow(target, connect_timeout_s=10 if leaves else 0.1)
-        relay = Relay(page, Opening(loopback.reactor, Names([])), permission, loopback.reactor)
+        relay = Relay(
+            page, Opening(loopback.reactor, Names([])), seat(permission), loopback.reactor
+        )
         relay.start()
         await loopback.settle(lambda: bool(seen))
         if leaves:
@@ -428,7 +431,7 @@ async def test_an_unfinished_upload_over_tls_is_delivered_too(tmp_path: Path) ->
         relay = Relay(
             page,
             Opening(loopback.reactor, Names([])),
-            allow(TcpTarget(host="127.0.0.1", port=port, tls=tls)),
+            seat(allow(TcpTarget(host="127.0.0.1", port=port, tls=tls))),
             loopback.reactor,
         )
         relay.start()

@@ -22,10 +22,10 @@ from sockproxy.front import Visitor
 from sockproxy.hub import Hub
 from sockproxy.policy.access import Policy
 from sockproxy.streams import Shared
-from sockproxy.upgrade import SocketFactory
+from sockproxy.upgrade import Refusal, SocketFactory
 from tests import loopback
 from tests.loopback import head, masked
-from tests.memory import Server
+from tests.memory import INI, Server
 
 ORIGIN = "Origin: https://app.example"
 
@@ -284,9 +284,11 @@ class PlainSocket:
         self.reading = True
 
 
+VISITOR = Visitor("https://app.example", "gw.example", "192.0.2.1", ())
+
+
 def opened(server: Server) -> tuple[RawPeer, PlainSocket]:
-    visitor = Visitor("https://app.example", "gw.example", "192.0.2.1", ())
-    peer = greeter("irc", server.shared)(visitor)
+    peer = greeter("irc", server.hub)(VISITOR)
     assert isinstance(peer, RawPeer)
     socket = PlainSocket()
     peer.opened(socket)
@@ -347,3 +349,60 @@ def test_a_browser_that_leaves_ends_the_attempt_to_connect() -> None:
 
     assert server.reactor.connectors[0].stoppedConnecting
     assert not server.reactor.getDelayedCalls()
+
+
+@pytest.mark.parametrize(
+    ("limit", "text"),
+    [
+        ("streams_per_address = 1", "more than 1 streams from one address"),
+        ("address_opens_per_s = 0.1", "more than 0.1 opens a second from one address"),
+    ],
+)
+def test_one_websocket_too_many_is_told_before_the_upgrade_when_to_come_back(
+    limit: str, text: str
+) -> None:
+    server = Server(f"{INI}[limits]\n{limit}\n")
+    peer, _ = opened(server)
+
+    assert greeter("irc", server.hub)(VISITOR) == Refusal(503, text, retry_after_s=2)
+
+    peer.closed(1000, "")
+    server.reactor.advance(10)
+    opened(server)[0].closed(1000, "")
+    assert len(server.hub.usage.streams) == 0
+
+
+def test_a_short_memory_takes_no_new_websocket() -> None:
+    server = Server()
+    server.hub.usage.weigh(server.settings.limits.memory)
+
+    answer = greeter("irc", server.hub)(VISITOR)
+
+    assert isinstance(answer, Refusal)
+    assert (answer.status, answer.retry_after_s) == (503, 2)
+
+
+def test_a_websocket_that_carried_its_bytes_may_come_again_later() -> None:
+    server = Server(INI.replace("[backend told]", "max_bytes = 100B\n[backend told]"))
+    peer, socket = opened(server)
+    backend = server.backend()
+
+    backend.protocol.dataReceived(bytes(101))
+
+    assert (socket.sent, socket.close_code) == ([], 1013)
+    assert backend.aborted
+    peer.closed(1013, "")
+
+
+def test_a_websocket_that_is_too_fast_is_read_slowly() -> None:
+    server = Server(f"{INI}[limits]\nbytes_per_s = 64KiB\n")
+    peer, socket = opened(server)
+    server.backend()
+    peer.message(bytes(PENDING_MAX_BYTES + 1), text=False)
+    peer.message(bytes(PENDING_MAX_BYTES), text=False)
+    assert not socket.reading
+
+    server.reactor.pump([0.1] * 11)
+
+    assert socket.reading
+    peer.closed(1000, "")
