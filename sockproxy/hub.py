@@ -224,7 +224,7 @@ class Hub:
         for live in list(self._live.values()):
             live.tick(now)
         self.usage.sweep(now)
-        self.room.balance(list(self._live.values()), now)
+        self.room.balance(self._live.values(), now)
         for sid, until in list(self._ended.items()):
             if until > now:
                 break

@@ -84,13 +84,26 @@ class LiveSession:
         self._heard_at = 0.0
         self._pinged = False
         self._detached_at = 0.0
+        # As of the last `weigh`: what was held, and how much had been carried.
+        self._weighed = 0
+        self._carried = 0
         self._confirmed = False
 
     @property
     def held_bytes(self) -> int:
         """Bytes kept for the two ends, for the budgets."""
-        streams = self.core.streams.values()
-        return self.core.log.charged + sum(s.queue.size + s.window.held for s in streams)
+        held = self.core.log.charged
+        for stream in self.core.streams.values():
+            window = stream.window
+            held += stream.queue.size + window.received - window.consumed
+        return held
+
+    def weigh(self) -> int:
+        """Return `held_bytes`, at once for a session that held none and carried none since."""
+        if self._weighed or self.core.log.entries or self._carried != self.share.bytes:
+            self._carried = self.share.bytes
+            self._weighed = self.held_bytes
+        return self._weighed
 
     def waiting_s(self, now: float) -> float | None:
         """How long the session has waited for its page, None where it may just be between

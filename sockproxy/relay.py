@@ -84,9 +84,7 @@ class BackendProtocol(Backend):
         self.ready.callback(None)
 
     def dataReceived(self, data: bytes) -> None:
-        relay = self._relay
-        if relay.may_go(len(data)):
-            relay.page.data(data)
+        self._relay.read(data)
 
     def readConnectionLost(self) -> None:
         self._relay.backend_eof()
@@ -152,7 +150,7 @@ class Relay:
 
     def write(self, data: bytes) -> None:
         """Send to the backend; the page's credit bounds what waits for the connection."""
-        if not self._over and self.may_go(len(data)):
+        if not self._over and self._seat.spend(len(data)):
             self._write(data)
 
     def _write(self, data: bytes) -> None:
@@ -217,7 +215,13 @@ class Relay:
     # From the seat.
 
     def slow(self) -> None:
-        """Neither read the backend nor give the page credit: a rate is used up."""
+        """Neither read the backend nor give the page credit: a rate is used up.
+
+        A backend that we leave is read all the same: what it said last would make of our
+        close a reset.
+        """
+        if self._deadline is not None:
+            return
         self._slowed = True
         if self._transport is not None:
             self._transport.pauseProducing()
@@ -233,12 +237,9 @@ class Relay:
 
     # From the backend.
 
-    def may_go(self, count: int) -> bool:
-        """Charge bytes that are on their way; False where they are one too many."""
-        reason = self._seat.spend(count)
-        if reason is not None:
-            self.reset(Code.QUOTA, f"{self._allow.name}: {reason}")
-        return reason is None
+    def read(self, data: bytes) -> None:
+        if self._seat.spend(len(data)):
+            self.page.data(data)
 
     def backend_full(self) -> None:
         self._full = True

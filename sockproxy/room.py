@@ -67,7 +67,7 @@ class Room:
 
     def balance(self, lives: Collection[LiveSession], now: float) -> None:
         """Weigh all sessions, and do what there is to do about it."""
-        held = sum(live.held_bytes for live in lives)
+        held = sum(live.weigh() for live in lives)
         before = self._usage.pressure
         short = self._usage.weigh(held)
         if short is not before:
@@ -78,7 +78,9 @@ class Room:
                 pressure=short.name.lower(),
             )
             self._let_grow(lives, short < Pressure.TIGHT)
-        if short >= Pressure.SHORT:
+        if short < Pressure.SHORT:
+            self._still.clear()
+        else:
             self._note_still(lives, now)
         if short is Pressure.OVER:
             self._shed(lives, held - self._limits.memory, now)
@@ -93,7 +95,7 @@ class Room:
         """Remember since when nothing has changed in a session."""
         still = {}
         for live in lives:
-            mark = (live.core.log.base, live.core.rx, live.held_bytes)
+            mark = (live.core.log.base, live.core.rx, live.weigh())
             known, since = self._still.get(live.attach.sid, (None, now))
             still[live.attach.sid] = mark, since if mark == known else now
         self._still = still
@@ -101,7 +103,7 @@ class Room:
     def _shed(self, lives: Collection[LiveSession], excess_bytes: int, now: float) -> None:
         by_sid = {live.attach.sid: live for live in lives}
         holdings = [
-            Holding(sid, live.held_bytes, live.waiting_s(now), now - self._still[sid][1])
+            Holding(sid, live.weigh(), live.waiting_s(now), now - self._still[sid][1])
             for sid, live in by_sid.items()
         ]
         for holding in to_end(holdings, excess_bytes):

@@ -209,25 +209,27 @@ class Seat:
         if self.allow.bounds.idle_s:
             self._share.usage.watch(self)
 
-    def spend(self, count: int) -> str | None:
-        """Charge bytes that are on their way; return why they may not go on, if so."""
+    def spend(self, count: int) -> bool:
+        """Charge bytes that are on their way; one too many ends the stream, and is dropped."""
         self.bytes += count
         self._share.bytes += count
-        return self._charge(count) if self._limited else None
+        return not self._limited or self._charge(count)
 
-    def _charge(self, count: int) -> str | None:
+    def _charge(self, count: int) -> bool:
         most, all_most = self.allow.bounds.total_bytes, self._caps.total_bytes
         if most and self.bytes > most:
-            return f"{self.bytes} bytes, a stream may carry {most}"
+            self._end(Code.QUOTA, f"{self.bytes} bytes, a stream may carry {most}")
+            return False
         if all_most and self._share.bytes > all_most:
-            return f"{self._share.bytes} bytes, the session may carry {all_most}"
+            self._end(Code.QUOTA, f"{self._share.bytes} bytes, the session may carry {all_most}")
+            return False
         # All are charged, also those behind the first that is in debt.
         dry = [bucket.spend(count) for bucket in self._buckets]
         if any(dry) and not self._slowed and self.in_debt(self._share.usage.clock.seconds()):
             self._slowed = True
             self._share.usage.slow(self)
             self._occupant.slow()
-        return None
+        return True
 
     def in_debt(self, now: float) -> bool:
         """Return whether a rate says to wait."""
@@ -244,9 +246,11 @@ class Seat:
             return
         still_s, most_s = now - self._moved_at, self.allow.bounds.idle_s
         if still_s >= most_s:
-            name = self.allow.name
-            text = f"{name}: nothing moved for {still_s:.0f} s, idle_timeout is {most_s:g} s"
-            self._occupant.reset(Code.IDLE, text)
+            text = f"nothing moved for {still_s:.0f} s, idle_timeout is {most_s:g} s"
+            self._end(Code.IDLE, text)
+
+    def _end(self, code: Code, text: str) -> None:
+        self._occupant.reset(code, f"{self.allow.name}: {text}")
 
     def release(self) -> None:
         """The stream is over; harmless when repeated."""

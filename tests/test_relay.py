@@ -333,9 +333,15 @@ def test_a_slowed_stream_whose_page_left_still_gives_the_backend_all() -> None:
     server, _, relay, backend = open_relay(SLOW)
     relay.write(bytes(2 * RATE))
 
+    backend.producer.pauseProducing()
+    relay.write_eof()
     relay.finish()
+    assert backend.producerState == "producing", "unread bytes would make the close a reset"
+    server.reactor.pump([0.1] * 11)
+    backend.protocol.dataReceived(bytes(2 * RATE))
+    assert backend.producerState == "producing"
 
-    assert backend.aborted
+    server.reactor.pump([0.5] * int(2 * CLOSE_LINGER_S + 1))
     assert len(backend.value()) == 2 * RATE
     assert not server.reactor.getDelayedCalls()
 

@@ -152,6 +152,22 @@ def test_what_does_not_move_for_a_while_ends_last_and_the_largest_of_it_first() 
     assert (small.live.over, moving.live.over) == (False, False)
 
 
+def test_each_shortage_counts_anew_how_long_nothing_moved() -> None:
+    server = Server(SMALL)
+    still, moving = Holder(server, 1), Holder(server, 2)
+    still.hold(10)
+    moving.hold(5)
+    sweep(server, 5)
+    moving.give_back()
+    sweep(server, 20)
+    moving.hold(7)
+    sweep(server, int(STILL_S))
+    assert not still.live.over
+
+    sweep(server)
+    assert still.live.over
+
+
 def test_the_memory_of_those_that_wait_is_bounded_by_itself() -> None:
     server = Server(f"{INI}[limits]\ndetached_memory = 1MiB\n")
     holders = [Holder(server, seed) for seed in range(3)]

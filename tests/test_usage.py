@@ -184,7 +184,7 @@ def test_a_short_memory_lets_nothing_new_in_and_takes_nothing_away() -> None:
     with pytest.raises(Full, match=said):
         world.usage.session(BOB)
     assert world.usage.alone(BOB).knock() == Deny(Code.BUSY, said)
-    assert sitter.seat.spend(100) is None
+    assert sitter.seat.spend(100)
     assert sitter.told == []
 
     world.usage.weigh(900 * KIB * KIB)
@@ -194,10 +194,10 @@ def test_a_short_memory_lets_nothing_new_in_and_takes_nothing_away() -> None:
 def test_who_is_too_fast_is_slowed_until_the_debt_is_earned() -> None:
     world = World(address_bytes_per_s=64 * KIB)
     sitter = world.sitter()
-    assert sitter.seat.spend(64 * KIB) is None
+    assert sitter.seat.spend(64 * KIB)
     assert sitter.told == []
 
-    assert sitter.seat.spend(32 * KIB) is None, "it has arrived: it goes on"
+    assert sitter.seat.spend(32 * KIB), "it has arrived: it goes on"
     assert sitter.told == ["slow"]
     sitter.seat.spend(KIB)
     assert sitter.told == ["slow"]
@@ -274,24 +274,29 @@ def test_a_slowed_stream_that_ends_leaves_no_timer() -> None:
     assert len(world.clock.getDelayedCalls()) == 1
     second.seat.release()
     assert not world.clock.getDelayedCalls()
-    assert second.seat.spend(10 * KIB) is None, "what comes behind the end is nobody's"
+    third = world.sitter()
+    third.seat.release()
+    assert third.seat.spend(10 * KIB), "what comes behind the end is nobody's"
     assert not world.clock.getDelayedCalls()
 
 
 def test_a_stream_carries_so_many_bytes_both_ways() -> None:
     sitter = World().sitter(total_bytes=100)
 
-    assert sitter.seat.spend(60) is None
-    assert sitter.seat.spend(40) is None
-    assert sitter.seat.spend(1) == "101 bytes, a stream may carry 100"
+    assert sitter.seat.spend(60)
+    assert sitter.seat.spend(40)
+    assert not sitter.seat.spend(1)
+    assert sitter.ended == (Code.QUOTA, "irc: 101 bytes, a stream may carry 100")
 
 
 def test_papers_bound_the_bytes_of_a_whole_session() -> None:
     share = World().usage.session(ALICE)
     first, second = (Sitter(share.seat(allow(), Caps(total_bytes=100))) for _ in range(2))
 
-    assert first.seat.spend(60) is None
-    assert second.seat.spend(41) == "101 bytes, the session may carry 100"
+    assert first.seat.spend(60)
+    assert not second.seat.spend(41)
+    assert second.ended == (Code.QUOTA, "irc: 101 bytes, the session may carry 100")
+    assert first.ended is None
 
 
 def test_a_stream_on_which_nothing_moves_ends_with_one_sweep_for_all() -> None:

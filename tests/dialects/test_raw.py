@@ -17,6 +17,7 @@ from zope.interface import implementer
 
 from sockproxy import ini, site
 from sockproxy.backends.opening import Opening
+from sockproxy.codes import Code
 from sockproxy.dialects.raw import PENDING_MAX_BYTES, RawPeer, choose, greeter
 from sockproxy.front import Visitor
 from sockproxy.hub import Hub
@@ -406,3 +407,16 @@ def test_a_websocket_that_is_too_fast_is_read_slowly() -> None:
 
     assert socket.reading
     peer.closed(1000, "")
+
+
+def test_a_service_that_stops_leaves_no_timer_for_a_slowed_websocket() -> None:
+    server = Server(f"{INI}[limits]\nbytes_per_s = 1KiB\n")
+    peer, _ = opened(server)
+    server.backend()
+    peer.message(bytes(PENDING_MAX_BYTES), text=False)
+    assert server.reactor.getDelayedCalls()
+
+    server.hub.stop(Code.KILLED, "stopping")
+
+    assert not server.reactor.getDelayedCalls()
+    peer.closed(1001, "")
