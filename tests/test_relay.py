@@ -334,7 +334,6 @@ def test_a_slowed_stream_whose_page_left_still_gives_the_backend_all() -> None:
     relay.write(bytes(2 * RATE))
 
     backend.producer.pauseProducing()
-    relay.write_eof()
     relay.finish()
     assert backend.producerState == "producing", "unread bytes would make the close a reset"
     server.reactor.pump([0.1] * 11)
