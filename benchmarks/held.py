@@ -291,7 +291,8 @@ async def busy_neighbour(reactor: Any, ports: Ports, seconds: float) -> list[Fig
 async def idle(reactor: Any, ports: Ports, count: int, seconds: float) -> list[Figure]:
     """Sessions with one stream that do nothing."""
     limit = count + IDLE_FIRST
-    with server(ports, sessions_per_address=limit, **AS_MANY) as proxy:
+    limits = {"sessions_per_address": limit, "streams_per_address": 0, "address_opens_per_s": 0}
+    with server(ports, **limits, **AS_MANY) as proxy:
         pages = await _sessions(reactor, proxy, IDLE_FIRST)
         before = proxy.rss_bytes
         pages += await _sessions(reactor, proxy, count)

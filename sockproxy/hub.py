@@ -2,13 +2,12 @@
 
 Guarantees: one session per id, ever (an id that has ended is remembered as long as a
 late HELLO could still want to create it); the judgement, the fence and the WELCOME are
-one step without waiting, so that two links can never both be in; what waits without a
-link is bounded in number and memory, and the oldest makes room.
+one step without waiting, so that two links can never both be in. How many there may be is
+`usage`'s to say, who makes room for whom `room`'s.
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable
 
 from twisted.logger import Logger
@@ -19,14 +18,17 @@ from sockproxy.core import frames
 from sockproxy.core.attach import ServerAttach, check_hello
 from sockproxy.core.errors import PeerError
 from sockproxy.core.pipe import Inbound, Outbound
-from sockproxy.core.session import Role, Session, Windows
+from sockproxy.core.session import Role, Session
 from sockproxy.live import Link, LiveSession
 from sockproxy.policy.access import Asker
 from sockproxy.policy.limits import TokenBucket
+from sockproxy.policy.quota import Full, Scope, Who
 from sockproxy.policy.tally import site
 from sockproxy.refused import RETRY_MS, Refused
+from sockproxy.room import Room
 from sockproxy.streams import Shared
 from sockproxy.timers import Every
+from sockproxy.usage import Share, Usage
 
 SWEEP_S = 1.0
 ENDED_REMEMBERED_S = 600.0
@@ -41,13 +43,12 @@ class Hub:
 
     def __init__(self, shared: Shared, random: Callable[[int], bytes]) -> None:
         self.shared = shared
+        self.usage = Usage(shared.clock, shared.limits)
+        self.room = Room(shared.limits, self.usage)
         self._random = random
         self._live: dict[bytes, LiveSession] = {}
-        self._waiting: dict[bytes, int] = {}
-        self._waiting_bytes = 0
         self._ended: dict[bytes, float] = {}
         self._held: dict[str, float] = {}
-        self._by_site: Counter[str] = Counter()
         self._failures: dict[str, TokenBucket] = {}
         self._sweep = Every(shared.clock, SWEEP_S, self.sweep)
 
@@ -62,6 +63,7 @@ class Hub:
         self._sweep.stop()
         for live in list(self._live.values()):
             live.end(code, text)
+        self.usage.stop()
 
     def attach(
         self, hello: frames.Hello, link: Link, asker: Asker, shown: Shown = NOTHING
@@ -82,7 +84,7 @@ class Hub:
                 raise self._refusal(live, hello, asker, code)
         else:
             live = self._create(hello, asker)
-        self._stop_waiting(live)
+        self.room.stop_waiting(live)
         inbound, outbound = self._admit(live, hello)
         live.know(asker, shown)
         live.join(link, inbound, outbound)
@@ -99,7 +101,7 @@ class Hub:
 
     def go_on(self, live: LiveSession, link: Link, hello: frames.Hello) -> None:
         """Let `link`, the newest of a found session, carry it again."""
-        self._stop_waiting(live)
+        self.room.stop_waiting(live)
         live.go_on(link, hello)
 
     def dismiss(self, hello: frames.Hello, asker: Asker) -> None:
@@ -119,24 +121,14 @@ class Hub:
         return False
 
     def _create(self, hello: frames.Hello, asker: Asker) -> LiveSession:
-        limits = self.shared.limits
         if not hello.flags & frames.FLAG_CREATE or hello.sid in self._ended:
             raise self._unknown(hello, asker)
         if hello.rx:
             raise Refused(Code.SESSION_UNKNOWN, f"a new session starts at 0, not at {hello.rx}")
-        if self._by_site[site(asker.peer)] >= limits.sessions_per_address:
-            text = f"more than {limits.sessions_per_address} sessions from one address"
-            raise Refused(Code.BUSY, text, RETRY_MS)
-        windows = Windows(
-            stream=limits.stream_window,
-            stream_max=limits.stream_window_max,
-            streams_total=limits.session_stream_windows,
-            session=limits.session_window,
-        )
-        core = Session(Role.SERVER, windows, self.shared.clock.seconds)
-        live = LiveSession(ServerAttach(core, hello.sid), asker, self.shared, self)
+        share = self._share(asker)
+        core = Session(Role.SERVER, self.room.windows, self.shared.clock.seconds)
+        live = LiveSession(ServerAttach(core, hello.sid), asker, self.shared, self, share)
         self._live[hello.sid] = live
-        self._by_site[site(asker.peer)] += 1
         self.log.info(
             "session {session}: new, {origin} from {peer}",
             session=live.name,
@@ -144,6 +136,16 @@ class Hub:
             peer=asker.peer,
         )
         return live
+
+    def _share(self, asker: Asker) -> Share:
+        """Return what a new session may take; one that waits makes room for its principal."""
+        try:
+            return self.usage.session(who(asker))
+        except Full as full:
+            now = self.shared.clock.seconds()
+            if full.scope is not Scope.PRINCIPAL or not self.room.make(asker.principal, now):
+                raise Refused(Code.BUSY, full.text, RETRY_MS) from None
+        return self._share(asker)
 
     def _known(self, hello: frames.Hello, asker: Asker) -> LiveSession:
         """Return the session of a HELLO, if it is that of the asker. Raises `Refused`."""
@@ -196,26 +198,15 @@ class Hub:
         return live.attach.admit(hello, self._random(frames.SECRET_BYTES), tlvs)
 
     def detached(self, live: LiveSession) -> None:
-        """A session waits; where too many do, the oldest end."""
-        limits = self.shared.limits
-        self._waiting[live.attach.sid] = live.held_bytes
-        self._waiting_bytes += live.held_bytes
-        while len(self._waiting) > limits.detached or self._waiting_bytes > limits.detached_memory:
-            oldest = self._live[next(iter(self._waiting))]
-            oldest.end(Code.LINGER_EXPIRED, "made room for newer sessions")
-
-    def _stop_waiting(self, live: LiveSession) -> None:
-        self._waiting_bytes -= self._waiting.pop(live.attach.sid, 0)
+        """A session has no link."""
+        self.room.wait(live)
 
     def ended(self, live: LiveSession) -> None:
         """Forget a session, but not that its id was used."""
         sid = live.attach.sid
         self._live.pop(sid, None)
-        self._stop_waiting(live)
-        address = site(live.asker.peer)
-        self._by_site[address] -= 1
-        if not self._by_site[address]:
-            del self._by_site[address]
+        self.room.stop_waiting(live)
+        live.share.release()
         self._ended[sid] = self.shared.clock.seconds() + ENDED_REMEMBERED_S
         while len(self._ended) > ENDED_REMEMBERED_MAX:
             del self._ended[next(iter(self._ended))]
@@ -226,6 +217,8 @@ class Hub:
         self.shared.auth.sweep()
         for live in list(self._live.values()):
             live.tick(now)
+        self.usage.sweep(now)
+        self.room.balance(self._live.values(), now)
         for sid, until in list(self._ended.items()):
             if until > now:
                 break
@@ -243,3 +236,8 @@ def _check_principal(live: LiveSession, asker: Asker) -> None:
     if asker.principal is None:
         raise Refused(Code.TICKET_REQUIRED, "the session needs a ticket of its user")
     raise Refused(Code.TICKET_REFUSED, "the session belongs to another principal")
+
+
+def who(asker: Asker) -> Who:
+    """Return under which names an asker is counted."""
+    return Who(site(asker.peer), asker.origin, asker.principal)

@@ -25,11 +25,14 @@ from sockproxy.policy.access import Asker
 from sockproxy.policy.limits import TokenBucket
 from sockproxy.refused import Refused
 from sockproxy.streams import Shared, Streams
+from sockproxy.usage import Share
 
 UNCONFIRMED_LINGER_S = 60
 # Looking into a ticket costs a signature, or a question to the application.
 PROOFS_PER_S = 0.5
 PROOFS_BURST = 5
+# A page that polls briefly comes back every 2 s.
+BETWEEN_REQUESTS_S = 5
 
 
 class Link(Protocol):
@@ -70,11 +73,14 @@ class LiveSession:
 
     log = Logger()
 
-    def __init__(self, attach: ServerAttach, asker: Asker, shared: Shared, owner: Owner) -> None:
+    def __init__(
+        self, attach: ServerAttach, asker: Asker, shared: Shared, owner: Owner, share: Share
+    ) -> None:
         self.attach = attach
         self.core = attach.session
         self.name = attach.sid[:4].hex()
-        self.streams = Streams(self.core, asker, self.name, shared, self.flush)
+        self.share = share
+        self.streams = Streams(self.core, asker, self.name, shared, self.flush, share)
         self.link: Link | None = None
         # The newest link that was let in; over HTTP it is the link only while a DOWN waits.
         self.joined: Link | None = None
@@ -87,6 +93,9 @@ class LiveSession:
         self._heard_at = 0.0
         self._pinged = False
         self._detached_at = 0.0
+        # As of the last `weigh`: what was held, and how much had been carried.
+        self._weighed = 0
+        self._carried = 0
         self._confirmed = False
         self._standing: Standing | None = None
         self._proving: Deferred[None] | None = None
@@ -100,9 +109,25 @@ class LiveSession:
 
     @property
     def held_bytes(self) -> int:
-        """Bytes kept for the two ends, for the budget of detached sessions."""
-        streams = self.core.streams.values()
-        return self.core.log.charged + sum(s.queue.size + s.window.held for s in streams)
+        """Bytes kept for the two ends, for the budgets."""
+        held = self.core.log.charged
+        for stream in self.core.streams.values():
+            window = stream.window
+            held += stream.queue.size + window.received - window.consumed
+        return held
+
+    def weigh(self) -> int:
+        """Return `held_bytes`, at once for a session that held none and carried none since."""
+        if self._weighed or self.core.log.entries or self._carried != self.share.bytes:
+            self._carried = self.share.bytes
+            self._weighed = self.held_bytes
+        return self._weighed
+
+    def waiting_s(self, now: float) -> float | None:
+        """How long the session has waited for its page, None where it may just be between
+        two requests."""
+        waited_s = now - self._detached_at
+        return waited_s if self.link is None and waited_s >= BETWEEN_REQUESTS_S else None
 
     def know(self, asker: Asker, shown: Shown) -> None:
         """Take an asker, the session's own, for what he has shown now."""

@@ -3,7 +3,7 @@
 Bytes go straight through, and the two back-pressures are turned into each other. Towards
 the backend: bytes count as `consumed` when the transport took them without asking for a
 pause, the rest once it is empty again. Towards the page: `pause` stops reading the
-backend, which nobody but this stream notices.
+backend, which nobody but this stream notices. `slow` does both, for a rate.
 
 The end is told once, by `closed`, after the last byte. A backend that ended the whole
 connection while the page still may write is told to the page as TCP would: EOF now, and
@@ -37,8 +37,8 @@ from sockproxy.backends import trust
 from sockproxy.backends.opening import Backend, OpenFailed, Opening, tls_failed
 from sockproxy.codes import Code
 from sockproxy.kernel import has_kernel, unsent_bytes
-from sockproxy.policy.access import Allow
 from sockproxy.settings import TcpTarget
+from sockproxy.usage import Seat
 
 CLOSE_LINGER_S = 5.0
 LOOK_S = 0.1
@@ -85,7 +85,7 @@ class BackendProtocol(Backend):
         self.ready.callback(None)
 
     def dataReceived(self, data: bytes) -> None:
-        self._relay.page.data(data)
+        self._relay.read(data)
 
     def readConnectionLost(self) -> None:
         self._relay.backend_eof()
@@ -115,10 +115,11 @@ class Relay:
 
     log = Logger()
 
-    def __init__(self, page: Page, opening: Opening, allow: Allow, clock: IReactorTime) -> None:
+    def __init__(self, page: Page, opening: Opening, seat: Seat, clock: IReactorTime) -> None:
         self.page = page
         self._opening = opening
-        self._allow = allow
+        self._seat = seat
+        self._allow = allow = seat.allow
         self._clock = clock
         self._tls = isinstance(allow.target, TcpTarget) and allow.target.tls is not None
         self._backend = BackendProtocol(self, self._tls)
@@ -129,6 +130,8 @@ class Relay:
         self._full = False
         self._unconsumed = 0
         self._paused = False
+        self._slowed = False
+        self._withheld = 0
         # The two halves: what each side has said last.
         self.page_done = False
         self._backend_done = False
@@ -138,6 +141,7 @@ class Relay:
         self._over = False
         self._deadline: IDelayedCall | None = None
         self._look: IDelayedCall | None = None
+        seat.sit(self)
 
     # From the page.
 
@@ -148,8 +152,10 @@ class Relay:
 
     def write(self, data: bytes) -> None:
         """Send to the backend; the page's credit bounds what waits for the connection."""
-        if self._over:
-            return
+        if not self._over and self._seat.spend(len(data)):
+            self._write(data)
+
+    def _write(self, data: bytes) -> None:
         if self._transport is not None:
             self._send(data)
         elif self._backend_gone:
@@ -177,8 +183,7 @@ class Relay:
         """Go on reading the backend."""
         if self._paused:
             self._paused = False
-            if self._transport is not None and not self._backend_done:
-                self._transport.resumeProducing()
+            self._read_on()
 
     def reset(self, code: Code, text: str) -> None:
         """Abort both directions; `page.closed` follows with this code."""
@@ -204,11 +209,39 @@ class Relay:
             return
         self._deadline = self._clock.callLater(CLOSE_LINGER_S, self._abort)
         self.resume()
+        self.ease()
         if not self.page_done:
             self._last_word = (Code.ABORTED, "the page is gone")
         self._leave_when_sent(LOOKS)
 
+    # From the seat.
+
+    def slow(self) -> None:
+        """Neither read the backend nor give the page credit: a rate is used up.
+
+        A backend that we leave is read all the same: what it said last would make of our
+        close a reset.
+        """
+        if self._deadline is not None:
+            return
+        self._slowed = True
+        if self._transport is not None:
+            self._transport.pauseProducing()
+
+    def ease(self) -> None:
+        """Go on where `slow` stopped."""
+        if not self._slowed:
+            return
+        self._slowed = False
+        count, self._withheld = self._withheld, 0
+        self._consumed(count)
+        self._read_on()
+
     # From the backend.
+
+    def read(self, data: bytes) -> None:
+        if self._seat.spend(len(data)):
+            self.page.data(data)
 
     def backend_full(self) -> None:
         self._full = True
@@ -217,8 +250,7 @@ class Relay:
         """The transport is empty: what it held is consumed."""
         self._full = False
         count, self._unconsumed = self._unconsumed, 0
-        if count:
-            self.page.consumed(count)
+        self._consumed(count)
 
     def backend_eof(self) -> None:
         """The backend half-closed."""
@@ -264,8 +296,8 @@ class Relay:
         self.page.opened(_address(transport.getPeer()), _address(transport.getHost()))
         pending, self._pending = self._pending, []
         for data in pending:
-            self.write(data)
-        if self._transport is not None and self._paused:
+            self._write(data)
+        if self._transport is not None and (self._paused or self._slowed):
             self._transport.pauseProducing()
         if self.page_done and self._transport is not None:
             self._half_close(self._transport)
@@ -287,7 +319,18 @@ class Relay:
         if self._full:
             self._unconsumed += len(data)
         else:
-            self.page.consumed(len(data))
+            self._consumed(len(data))
+
+    def _consumed(self, count: int) -> None:
+        if self._slowed:
+            self._withheld += count
+        elif count:
+            self.page.consumed(count)
+
+    def _read_on(self) -> None:
+        held = self._paused or self._slowed or self._backend_done
+        if self._transport is not None and not held:
+            self._transport.resumeProducing()
 
     def _half_close(self, transport: Any) -> None:
         """Send FIN, or TLS's close alert, behind what was written; reading goes on."""
@@ -330,6 +373,7 @@ class Relay:
         if self._over:
             return
         self._over = True
+        self._seat.release()
         self._pending.clear()
         for timer in (self._deadline, self._look):
             if timer is not None and timer.active():

@@ -198,6 +198,18 @@ class Way(Model):
     dns_timeout: Duration = Field(
         default=5.0, gt=0, le=60, description="how long resolving a name may take"
     )
+    max_streams: int = Field(
+        default=0, ge=0, description="streams at once to this section; 0: any number"
+    )
+    idle_timeout: Duration = Field(
+        default=0.0,
+        ge=0,
+        le=86_400,
+        description="a stream on which nothing moves for so long ends; 0s: never",
+    )
+    max_bytes: Size = Field(
+        default=0, ge=0, description="bytes of one stream, both ways together; 0B: any number"
+    )
 
 
 class Backend(Way):
@@ -308,8 +320,71 @@ class Limits(Model):
         " address; beyond them it is not let in",
     )
     failures_burst: int = Field(default=256, ge=1, description="such failures at once, per address")
+    sessions: int = Field(default=20_000, ge=0, description="sessions in all; 0: any number")
     sessions_per_address: int = Field(
         default=512, ge=1, description="sessions from one address (IPv6: one /64)"
+    )
+    sessions_per_origin: int = Field(
+        default=0, ge=0, description="sessions of one origin; 0: any number"
+    )
+    sessions_per_principal: int = Field(
+        default=16,
+        ge=0,
+        description="sessions of one principal, the oldest that waits makes room; 0: any number",
+    )
+    streams_total: int = Field(default=20_000, ge=0, description="streams in all; 0: any number")
+    streams_per_address: int = Field(
+        default=2048, ge=0, description="streams from one address (IPv6: one /64); 0: any number"
+    )
+    streams_per_origin: int = Field(
+        default=0, ge=0, description="streams of one origin; 0: any number"
+    )
+    streams_per_principal: int = Field(
+        default=256, ge=0, description="streams of one principal; 0: any number"
+    )
+    total_opens_per_s: float = Field(
+        default=0.0, ge=0, allow_inf_nan=False, description="opens a second, in all; 0: any number"
+    )
+    address_opens_per_s: float = Field(
+        default=500.0,
+        ge=0,
+        allow_inf_nan=False,
+        description="opens a second from one address, for 10 s at once; 0: any number",
+    )
+    origin_opens_per_s: float = Field(
+        default=0.0,
+        ge=0,
+        allow_inf_nan=False,
+        description="opens a second of one origin, for 10 s at once; 0: any number",
+    )
+    principal_opens_per_s: float = Field(
+        default=0.0,
+        ge=0,
+        allow_inf_nan=False,
+        description="opens a second of one principal, for 10 s at once; 0: any number",
+    )
+    bytes_per_s: Size = Field(
+        default=0,
+        ge=0,
+        description="bytes a second of one session, both ways together; 0B: any number",
+    )
+    total_bytes_per_s: Size = Field(
+        default=0, ge=0, description="bytes a second in all; 0B: any number"
+    )
+    address_bytes_per_s: Size = Field(
+        default=0, ge=0, description="bytes a second of one address; 0B: any number"
+    )
+    origin_bytes_per_s: Size = Field(
+        default=0, ge=0, description="bytes a second of one origin; 0B: any number"
+    )
+    principal_bytes_per_s: Size = Field(
+        default=0, ge=0, description="bytes a second of one principal; 0B: any number"
+    )
+    memory: Size = Field(
+        default=1024 * MIB,
+        ge=MIB,
+        description="bytes that all sessions may hold: above 70 % no window grows, above 90 %"
+        " nothing new is let in, above all of it sessions end that wait for their pages",
     )
     detached: int = Field(default=10_000, ge=1, description="sessions that wait for their pages")
     detached_memory: Size = Field(

@@ -18,7 +18,6 @@ from sockproxy.links import websocket
 from sockproxy.links.http import Down, Up
 from sockproxy.place import Place
 from sockproxy.settings import Settings
-from sockproxy.streams import Shared
 from sockproxy.upgrade import SocketFactory, UpgradeResource
 
 CUT_S = 3.0
@@ -41,13 +40,13 @@ class Routes(Place):
 class RawBackends(Place):
     """`/raw/<backend>`: one WebSocket is one TCP stream."""
 
-    def __init__(self, shared: Shared, sockets: SocketFactory) -> None:
+    def __init__(self, hub: Hub, sockets: SocketFactory) -> None:
         super().__init__()
-        self._shared = shared
+        self._hub = hub
         self._sockets = sockets
 
     def getChild(self, path: bytes, request: Request) -> Resource:
-        greet = raw.greeter(path.decode("latin-1"), self._shared)
+        greet = raw.greeter(path.decode("latin-1"), self._hub)
         return UpgradeResource(greet, self._sockets)
 
 
@@ -104,7 +103,7 @@ def root(
         b"down": Down(hub),
     }
     top.putChild(b"sp", Routes(links))
-    top.putChild(b"raw", RawBackends(hub.shared, sockets))
+    top.putChild(b"raw", RawBackends(hub, sockets))
     for name, asset in assets.client_files():
         top.putChild(name.encode(), asset)
     if settings.sockproxy.playground:

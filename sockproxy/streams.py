@@ -23,6 +23,7 @@ from sockproxy.policy.tally import Rates, site
 from sockproxy.policy.target import BadTarget, parse
 from sockproxy.relay import Relay
 from sockproxy.settings import Limits
+from sockproxy.usage import Seat, Share
 
 UNTOLD = ""
 
@@ -46,7 +47,13 @@ class Streams:
     log = Logger()
 
     def __init__(
-        self, core: Session, asker: Asker, name: str, shared: Shared, flush: Callable[[], None]
+        self,
+        core: Session,
+        asker: Asker,
+        name: str,
+        shared: Shared,
+        flush: Callable[[], None],
+        share: Share,
     ) -> None:
         self.core = core
         self.flush = flush
@@ -55,6 +62,7 @@ class Streams:
         self.asker = asker
         self._name = name
         self._shared = shared
+        self._share = share
         self._relays: dict[int, Relay] = {}
         # What is denied, and must not be told so sooner than what cannot be reached.
         self._denied: dict[int, IDelayedCall] = {}
@@ -112,21 +120,21 @@ class Streams:
                 relay.reset(code, text)
 
     def _open(self, event: events.OpenRequested) -> None:
-        answer = self._decide(event)
-        if isinstance(answer, Deny):
+        seat = self._decide(event)
+        if isinstance(seat, Deny):
             self.log.info(
                 "session {session}: stream {stream} for {origin} denied: {reason}",
                 session=self._name,
                 stream=event.stream,
                 origin=self.asker.origin,
-                reason=answer.why or answer.reason,
+                reason=seat.why or seat.reason,
             )
-            if answer.code is Code.DENIED:
+            if seat.code is Code.DENIED:
                 self._shared.failures.take(site(self.asker.peer), self._shared.clock.seconds())
-            self._deny(event.stream, answer)
+            self._deny(event.stream, seat)
             return
-        page = StreamPage(self, event.stream, answer)
-        relay = Relay(page, self._shared.opening, answer, self._shared.clock)
+        page = StreamPage(self, event.stream, seat.allow)
+        relay = Relay(page, self._shared.opening, seat, self._shared.clock)
         self._relays[event.stream] = relay
         relay.start()
 
@@ -142,7 +150,7 @@ class Streams:
 
         self._denied[stream] = self._shared.clock.callLater(self._shared.limits.refusal_time, tell)
 
-    def _decide(self, event: events.OpenRequested) -> Allow | Deny:
+    def _decide(self, event: events.OpenRequested) -> Seat | Deny:
         limits = self._shared.limits
         if len(self._relays) + len(self._denied) >= limits.streams:
             return Deny(Code.QUOTA, f"more than {limits.streams} streams in one session")
@@ -151,11 +159,15 @@ class Streams:
             return Deny(Code.BUSY, "too many failures from one address")
         if not self._opens.take(now):
             return Deny(Code.BUSY, f"more than {limits.opens_per_s:g} opens a second")
+        busy = self._share.knock()
+        if busy is not None:
+            return busy
         try:
             target = parse(event.host, event.port)
         except BadTarget as error:
             return Deny(Code.BAD_TARGET, str(error))
-        return self._shared.policy.decide(self.asker, target)
+        answer = self._shared.policy.decide(self.asker, target)
+        return answer if isinstance(answer, Deny) else self._share.seat(answer, self.asker.caps)
 
     def _eof(self, stream: int) -> None:
         relay = self._relays.get(stream)

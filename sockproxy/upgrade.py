@@ -102,6 +102,7 @@ class Refusal:
 
     status: int
     text: str
+    retry_after_s: int = 0
 
 
 Greet = Callable[[Visitor], Awaitable[Peer | Refusal]]
@@ -195,6 +196,8 @@ def _refuse(request: Request, refusal: Refusal) -> None:
     request.setHeader("Content-Type", "text/plain; charset=utf-8")
     request.setHeader("Cache-Control", "no-store")
     request.setHeader("X-Content-Type-Options", "nosniff")
+    if refusal.retry_after_s:
+        request.setHeader("Retry-After", str(refusal.retry_after_s))
     answer(request, refusal.text.encode() + b"\n")
 
 

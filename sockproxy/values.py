@@ -199,6 +199,8 @@ def written(field: FieldInfo, value: Any) -> str:
     if any(isinstance(mark, Seconds) for mark in field.metadata):
         return f"{value:g}s"
     if any(isinstance(mark, Bytes) for mark in field.metadata):
+        if not value:
+            return "0B"
         unit, size = ("MiB", 1024**2) if value % 1024**2 == 0 else ("KiB", 1024)
         return f"{value // size}{unit}"
     return f"{value:g}" if isinstance(value, float) else str(value)

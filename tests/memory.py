@@ -12,6 +12,7 @@ from typing import Any
 
 from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import IHostnameResolver
+from twisted.internet.task import Clock
 from twisted.internet.testing import MemoryReactorClock, StringTransportWithDisconnection
 from twisted.python.failure import Failure
 
@@ -21,11 +22,14 @@ from sockproxy.core import frames
 from sockproxy.core.attach import ClientAttach
 from sockproxy.core.pipe import Inbound, Outbound
 from sockproxy.core.session import Role, Session, Windows
-from sockproxy.hub import Hub
+from sockproxy.hub import Hub, who
 from sockproxy.live import LiveSession
-from sockproxy.policy.access import Asker
+from sockproxy.policy.access import Allow, Asker
 from sockproxy.policy.descriptors import Descriptors
+from sockproxy.policy.quota import UNCAPPED
 from sockproxy.service import shared_by_all
+from sockproxy.settings import Limits
+from sockproxy.usage import Seat, Usage
 
 ORIGIN = "https://app.example"
 ASKER = Asker(origin=ORIGIN, principal=None, peer="192.0.2.1")
@@ -75,6 +79,13 @@ class BackendTransport(StringTransportWithDisconnection):
 
     def resumeProducing(self) -> None:
         self.producerState = "producing"
+
+
+def seat(allow: Allow, usage: Usage | None = None) -> Seat:
+    """Return a place for what was allowed, where there is enough for everybody."""
+    found = (usage or Usage(Clock(), Limits())).alone(who(ASKER)).seat(allow, UNCAPPED)
+    assert isinstance(found, Seat)
+    return found
 
 
 class PlainLink:

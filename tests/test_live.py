@@ -236,3 +236,31 @@ def test_a_link_that_never_was_is_not_lost() -> None:
     live.lost(PlainLink())
 
     assert live.link is page.link
+
+
+def test_a_session_weighs_what_it_holds_whenever_that_changes() -> None:
+    server = Server()
+    page = Page(server)
+    stream = page.core.open("irc", 0)
+    live = page.connect()
+    backend = server.backend()
+    page.exchange()
+    server.reactor.advance(1)
+    page.exchange()
+    assert live.weigh() == live.held_bytes == 0, "all is acknowledged"
+
+    backend.producer.pauseProducing()
+    page.core.write(stream, bytes(1000))
+    page.exchange()
+    assert live.weigh() == live.held_bytes >= 1000
+    backend.producer.resumeProducing()
+    page.exchange()
+    assert live.weigh() == live.held_bytes < 1000
+
+    page.link.writable = False
+    backend.protocol.dataReceived(bytes(2000))
+    assert live.weigh() == live.held_bytes >= 2000
+    page.link.writable = True
+    live.flush()
+    page.exchange()
+    assert live.weigh() == live.held_bytes

@@ -17,7 +17,7 @@ from sockproxy.codes import Code
 from sockproxy.policy.access import Allow, Asker
 from sockproxy.policy.target import NamedTarget
 from sockproxy.relay import CLOSE_LINGER_S, Relay
-from tests.memory import ASKER, BackendTransport, Server
+from tests.memory import ASKER, INI, BackendTransport, Server, seat
 
 
 class PlainPage:
@@ -43,17 +43,18 @@ class PlainPage:
         self.consumed_bytes += count
 
 
-def started(asker: Asker = ASKER) -> tuple[Server, PlainPage, Relay]:
-    server, page = Server(), PlainPage()
+def started(asker: Asker = ASKER, text: str = INI) -> tuple[Server, PlainPage, Relay]:
+    server, page = Server(text), PlainPage()
     allow = server.policy.decide(asker, NamedTarget("irc"))
     assert isinstance(allow, Allow)
-    relay = Relay(page, server.shared.opening, allow, server.reactor)
+    taken = seat(allow, server.hub.usage)
+    relay = Relay(page, server.shared.opening, taken, server.reactor)
     relay.start()
     return server, page, relay
 
 
-def open_relay() -> tuple[Server, PlainPage, Relay, BackendTransport]:
-    server, page, relay = started()
+def open_relay(text: str = INI) -> tuple[Server, PlainPage, Relay, BackendTransport]:
+    server, page, relay = started(text=text)
     backend = server.backend()
     return server, page, relay, backend
 
@@ -263,3 +264,113 @@ def test_a_half_closed_backend_is_not_read_again(paused: bool) -> None:
     relay.resume()
 
     assert page.told == ["opened", "eof"]
+
+
+RATE = 64 * 1024
+SLOW = f"{INI}[limits]\nbytes_per_s = 64KiB\n"
+
+
+def test_a_slowed_stream_is_neither_read_nor_given_credit_until_its_rate_allows() -> None:
+    server, page, relay, backend = open_relay(SLOW)
+    relay.write(bytes(RATE))
+    assert page.consumed_bytes == RATE
+
+    backend.protocol.dataReceived(bytes(RATE // 2))
+    assert page.told[-1] == bytes(RATE // 2), "what has arrived goes on"
+    assert backend.producerState == "paused"
+    relay.write(b"x" * 100)
+    assert backend.value()[-100:] == b"x" * 100
+    assert page.consumed_bytes == RATE
+
+    server.reactor.advance(0.4)
+    assert (backend.producerState, page.consumed_bytes) == ("paused", RATE)
+    server.reactor.pump([0.1] * 2)
+    assert (backend.producerState, page.consumed_bytes) == ("producing", RATE + 100)
+    relay.reset(Code.ABORTED, "done")
+    assert not server.reactor.getDelayedCalls()
+
+
+def test_a_full_page_and_a_used_up_rate_hold_a_backend_together() -> None:
+    server, _, relay, backend = open_relay(SLOW)
+    relay.pause()
+    relay.write(bytes(RATE + 1))
+
+    relay.resume()
+    assert backend.producerState == "paused", "the rate is used up"
+    relay.pause()
+    server.reactor.pump([0.1] * 2)
+    assert backend.producerState == "paused", "the page is full"
+    relay.resume()
+    assert backend.producerState == "producing"
+    relay.reset(Code.ABORTED, "done")
+
+
+def test_a_stream_that_was_slowed_before_its_backend_came_waits_on() -> None:
+    server, _, relay = started(text=SLOW)
+    relay.write(bytes(2 * RATE))
+
+    backend = server.backend()
+    assert backend.producerState == "paused"
+    server.reactor.pump([0.1] * 11)
+    assert backend.producerState == "producing"
+    relay.reset(Code.ABORTED, "done")
+
+
+def test_what_the_transport_took_while_slowed_is_credit_afterwards() -> None:
+    server, page, relay, backend = open_relay(SLOW)
+    backend.producer.pauseProducing()
+    relay.write(bytes(RATE + 1))
+    backend.producer.resumeProducing()
+    assert page.consumed_bytes == 0
+
+    server.reactor.pump([0.1] * 2)
+
+    assert page.consumed_bytes == RATE + 1
+    relay.reset(Code.ABORTED, "done")
+
+
+def test_a_slowed_stream_whose_page_left_still_gives_the_backend_all() -> None:
+    server, _, relay, backend = open_relay(SLOW)
+    relay.write(bytes(2 * RATE))
+
+    backend.producer.pauseProducing()
+    relay.finish()
+    assert backend.producerState == "producing", "unread bytes would make the close a reset"
+    server.reactor.pump([0.1] * 11)
+    backend.protocol.dataReceived(bytes(2 * RATE))
+    assert backend.producerState == "producing"
+
+    server.reactor.pump([0.5] * int(2 * CLOSE_LINGER_S + 1))
+    assert len(backend.value()) == 2 * RATE
+    assert not server.reactor.getDelayedCalls()
+
+
+@pytest.mark.parametrize("by_page", [True, False])
+def test_a_byte_beyond_the_quota_goes_nowhere_and_ends_the_stream(by_page: bool) -> None:
+    options = "reveal_address = yes\nmax_bytes = 100B\n"
+    text = INI.replace("[backend told]", f"{options}[backend told]")
+    server, page, relay, backend = open_relay(text)
+    relay.write(b"x" * 60)
+    backend.protocol.dataReceived(b"y" * 40)
+
+    if by_page:
+        relay.write(b"!")
+    else:
+        backend.protocol.dataReceived(b"!")
+
+    assert backend.value() == b"x" * 60
+    assert page.told == ["opened", b"y" * 40, Code.QUOTA]
+    assert backend.aborted
+    assert len(server.hub.usage.streams) == 0
+
+
+def test_the_place_of_a_stream_is_free_when_it_has_ended_and_not_before() -> None:
+    server, _, relay, backend = open_relay()
+    backend.producer.pauseProducing()
+    relay.write(b"not read yet")
+    relay.finish()
+    assert len(server.hub.usage.streams) > 0, "its backend is there yet"
+
+    server.reactor.pump([0.5] * int(2 * CLOSE_LINGER_S + 1))
+
+    assert len(server.hub.usage.streams) == 0

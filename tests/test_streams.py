@@ -9,6 +9,7 @@ from twisted.python.failure import Failure
 
 from sockproxy.codes import Code
 from sockproxy.core import events
+from sockproxy.policy.ticket import Ticket
 from tests.backends.test_opening import Names
 from tests.memory import ASKER, INI, ORIGIN, BackendTransport, Page, Server
 
@@ -375,3 +376,90 @@ def test_an_address_that_asks_for_too_much_that_is_denied_opens_nothing_for_a_mo
     server.backend()
     page.exchange()
     assert page.of(events.StreamOpened)[-1].stream == again
+
+
+def closings(page: Page) -> list[tuple[int, str]]:
+    page.exchange()
+    return [(event.code, event.text) for event in page.of(events.StreamClosed)]
+
+
+def test_a_backend_takes_so_many_streams_of_all_sessions() -> None:
+    server = Server(INI.replace("[backend told]", "max_streams = 1\n[backend told]"))
+    page, stream, _ = connected(server)
+    other = Page(server, seed=8)
+    other.core.open("irc", 0)
+    other.core.open("told", 0)
+    other.connect()
+
+    assert closings(other) == [(Code.BUSY, "more than 1 streams to one backend")]
+    page.core.reset(stream, Code.ABORTED)
+    page.exchange()
+    other.core.open("irc", 0)
+    assert len(closings(other)) == 1
+
+
+def test_an_address_opens_only_so_fast_in_all_its_sessions() -> None:
+    server = Server(f"{INI}[limits]\naddress_opens_per_s = 0.1\n")
+    connected(server)
+    other = Page(server, seed=8)
+    other.core.open("irc", 0)
+    other.connect()
+
+    assert closings(other) == [(Code.BUSY, "more than 0.1 opens a second from one address")]
+
+
+def test_a_ticket_narrows_streams_and_bytes() -> None:
+    server = Server()
+    ticket = Ticket("alice", 60.0, streams=1, byte_quota=10)
+    page = Page(server, asker=ASKER.known_by(ticket))
+    stream, _ = page.core.open("irc", 0), page.core.open("irc", 0)
+    page.connect()
+    backend = server.backend()
+    page.core.write(stream, b"0123456789")
+    assert closings(page) == [(Code.QUOTA, "more than 1 streams of one principal")]
+
+    backend.protocol.dataReceived(b"!")
+    said = "irc: 11 bytes, the session may carry 10"
+    assert closings(page)[1:] == [(Code.QUOTA, said)]
+    assert backend.aborted
+
+
+def test_an_idle_stream_ends_and_its_neighbour_stays() -> None:
+    server = Server(INI.replace("[backend told]", "idle_timeout = 1m\n[backend told]"))
+    page = Page(server)
+    page.core.open("irc", 0)
+    page.core.open("told", 0)
+    page.connect()
+    idle, other = server.backend(0), server.backend(1)
+    server.hub.start()
+    for _ in range(61):
+        server.reactor.advance(1)
+        page.exchange()
+
+    text = "irc: nothing moved for 60 s, idle_timeout is 60 s"
+    assert closings(page) == [(Code.IDLE, text)]
+    assert (idle.aborted, other.aborted) == (True, False)
+    server.hub.stop(Code.KILLED, "done")
+
+
+def test_a_slowed_session_slows_no_other() -> None:
+    server = Server(f"{INI}[limits]\nbytes_per_s = 16KiB\n")
+    hungry, _, flood = connected(server)
+    modest = Page(server, seed=8)
+    modest.core.open("told", 0)
+    modest.connect()
+    quiet = server.backend()
+    modest.exchange()
+
+    flood.protocol.dataReceived(bytes(64 * 1024))
+    hungry.exchange()
+    assert flood.producerState == "paused"
+    quiet.protocol.dataReceived(b"quick")
+    modest.exchange()
+
+    assert modest.of(events.DataReceived)[-1].data == b"quick"
+    assert quiet.producerState == "producing"
+    server.reactor.pump([0.1] * 31)
+    assert flood.producerState == "producing"
+    server.hub.stop(Code.KILLED, "done")
+    assert not server.reactor.getDelayedCalls()

@@ -17,12 +17,14 @@ from sockproxy.auth.shown import Shown
 from sockproxy.auth.standing import Standing
 from sockproxy.codes import Code
 from sockproxy.front import Visitor
-from sockproxy.policy.access import Allow, Deny
+from sockproxy.hub import Hub, who
+from sockproxy.policy.access import Allow, Asker, Deny
 from sockproxy.policy.target import BadTarget, parse
 from sockproxy.refused import Refused
 from sockproxy.relay import Relay
 from sockproxy.streams import Shared
 from sockproxy.upgrade import ABNORMAL, Greet, Peer, Refusal, Socket
+from sockproxy.usage import RETRY_S, Seat
 
 log = Logger()
 
@@ -32,38 +34,50 @@ NORMAL = 1000
 POLICY = 1008
 FAILED = 1011
 TRY_AGAIN = 1013
-CLOSE_CODES = {Code.CLEAN: NORMAL, Code.BUSY: TRY_AGAIN}
+# What there is too much of now.
+PASSING = (Code.BUSY, Code.QUOTA)
+CLOSE_CODES = {Code.CLEAN: NORMAL, **dict.fromkeys(PASSING, TRY_AGAIN)}
 
 
-def greeter(name: str, shared: Shared) -> Greet:
+def greeter(name: str, hub: Hub) -> Greet:
     """Return what decides on an upgrade to the backend of this name."""
+
+    auth = hub.shared.auth
 
     async def greet(visitor: Visitor) -> Peer | Refusal:
         shown = Shown(visitor.ticket, visitor.cookies)
         # A ticket that is good for one session is good for this one, to which nobody comes back.
         owner = object()
         try:
-            asker = await shared.auth.identify(visitor.asker(), shown, owner)
-            answer = shared.policy.decide(asker, parse(name, 0))
+            asker = await auth.identify(visitor.asker(), shown, owner)
+            seat = _seat(name, hub, asker)
         except BadTarget as error:
             return Refusal(404, str(error))
         except Refused as refused:
-            log.info("raw {backend}: {reason}", backend=name, reason=refused.text)
-            return Refusal(503 if refused.code is Code.BUSY else 403, refused.text)
-        if isinstance(answer, Deny):
+            seat = Deny(refused.code, refused.text)
+        if isinstance(seat, Deny):
             log.info(
                 "raw {backend} for {origin} denied: {reason}",
                 backend=name,
                 origin=visitor.origin,
-                reason=answer.reason,
+                reason=seat.why or seat.reason,
             )
-            return Refusal(403, answer.reason)
-        peer = RawPeer(answer, choose(visitor.offered), shared)
-        peer.standing = shared.auth.enter(asker, shown, owner, peer.expel)
+            passing = seat.code in PASSING
+            return Refusal(503 if passing else 403, seat.reason, RETRY_S if passing else 0)
+        peer = RawPeer(seat, choose(visitor.offered), hub.shared)
+        peer.standing = auth.enter(asker, shown, owner, peer.expel)
         visitor.entry.served()
         return peer
 
     return greet
+
+
+def _seat(name: str, hub: Hub, asker: Asker) -> Seat | Deny:
+    """Return a place at a backend, or why there is none. Raises `BadTarget`."""
+    target = parse(name, 0)
+    share = hub.usage.alone(who(asker))
+    answer = share.knock() or hub.shared.policy.decide(asker, target)
+    return answer if isinstance(answer, Deny) else share.seat(answer, asker.caps)
 
 
 def choose(offered: tuple[str, ...]) -> str | None:
@@ -78,12 +92,11 @@ class RawPeer:
 
     pings = True
 
-    def __init__(self, allow: Allow, subprotocol: str | None, shared: Shared) -> None:
+    def __init__(self, seat: Seat, subprotocol: str | None, shared: Shared) -> None:
         self.subprotocol = subprotocol
         self.socket: Socket | None = None
         self.standing: Standing | None = None
-        self._allow = allow
-        self._relay = Relay(RawPage(self, allow), shared.opening, allow, shared.clock)
+        self._relay = Relay(RawPage(self, seat.allow), shared.opening, seat, shared.clock)
         self._unconsumed = 0
         self._held = False
         self._backend_gone = False

@@ -13,6 +13,7 @@ from sockproxy.codes import Code
 from sockproxy.policy import destination, networks, preamble
 from sockproxy.policy import origin as origins
 from sockproxy.policy.preamble import Preamble
+from sockproxy.policy.quota import UNBOUNDED, UNCAPPED, Bounds, Caps
 from sockproxy.policy.target import HostTarget, NamedTarget, is_literal
 from sockproxy.policy.ticket import ANYBODY, Ticket
 from sockproxy.settings import Access, Backend, Destination, Settings, Target, TcpTarget, Way
@@ -45,6 +46,13 @@ class Asker:
     def is_bearer(self) -> bool:
         """Whether he has shown a ticket himself, so that no foreign page can be behind it."""
         return self.ticket is not None and self.ticket.bearer
+
+    @property
+    def caps(self) -> Caps:
+        """What he may take at most, where that is less than the file says."""
+        if self.ticket is None:
+            return UNCAPPED
+        return Caps(self.ticket.streams or 0, self.ticket.byte_quota or 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +89,7 @@ class Allow:
     spelled: tuple[Destination, ...] = ()
     barred: tuple[Destination, ...] = ()
     preamble: Preamble = field(default_factory=Preamble)
+    bounds: Bounds = UNBOUNDED
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +196,7 @@ class Policy:
             detail=True,
             frames=backend.frames,
             preamble=said,
+            bounds=Bounds.of(f"backend {name}", backend),
         )
 
     def _chosen(self, asker: Asker, target: HostTarget) -> Allow | Deny:
@@ -257,6 +267,7 @@ def _permit(name: str, access: Access, target: HostTarget, listed: Destination) 
         detail=access.detail,
         spelled=tuple(rule for rule in access.allow if rule.network is not None),
         barred=tuple(rule for rule in access.deny if rule.network is not None),
+        bounds=Bounds.of(section, access),
     )
     reason = out_of_bounds(allow, target.host) if is_literal(target.host) else None
     return _untold(reason, allow.rule, access.detail) if reason else allow

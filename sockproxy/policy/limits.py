@@ -27,6 +27,16 @@ class TokenBucket:
         self._earn(now)
         return self._tokens < 1
 
+    def spend(self, count: float) -> bool:
+        """Count what cannot be held back any more, also into debt; return whether there is one."""
+        self._tokens -= count
+        return self._tokens < 0
+
+    def in_debt(self, now: float) -> bool:
+        """Return whether more was spent than is earned by `now`."""
+        self._earn(now)
+        return self._tokens < 0
+
     def full(self, now: float) -> bool:
         """Return whether nothing of the burst is used at `now`: it may be forgotten."""
         self._earn(now)

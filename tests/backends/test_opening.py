@@ -30,7 +30,7 @@ from sockproxy.relay import Relay
 from sockproxy.settings import Target, TcpTarget, Tls, UnixTarget
 from tests import loopback
 from tests.certificates import Authority
-from tests.memory import BackendTransport, Server
+from tests.memory import BackendTransport, Server, seat
 from tests.test_relay import PlainPage
 
 IRC = TcpTarget(host="irc.example.org", port=6667)
@@ -96,7 +96,7 @@ class Names:
 def opened(names: Names, permission: Allow) -> tuple[Any, PlainPage, Relay]:
     reactor: Any = MemoryReactorClock()
     page = PlainPage()
-    relay = Relay(page, Opening(reactor, names), permission, reactor)
+    relay = Relay(page, Opening(reactor, names), seat(permission), reactor)
     relay.start()
     return reactor, page, relay
 
@@ -238,7 +238,7 @@ async def talk(target: Target, names: Names | None = None) -> PlainPage:
     """Open a target for real, echo a word, half-close, and wait for the end."""
     page = PlainPage()
     opening = Opening(loopback.reactor, names or Names(["127.0.0.1"]))
-    relay = Relay(page, opening, allow(target), loopback.reactor)
+    relay = Relay(page, opening, seat(allow(target)), loopback.reactor)
     relay.start()
     relay.write(b"hello")
     await loopback.settle(lambda: b"hello" in page.told or isinstance(page.told[-1:], Code))
@@ -250,7 +250,7 @@ async def talk(target: Target, names: Names | None = None) -> PlainPage:
 async def failed(target: Target) -> list[Any]:
     page = PlainPage()
     opening = Opening(loopback.reactor, Names(["127.0.0.1"]))
-    Relay(page, opening, allow(target), loopback.reactor).start()
+    Relay(page, opening, seat(allow(target)), loopback.reactor).start()
     await loopback.settle(lambda: bool(page.told))
     return page.told
 
@@ -308,7 +308,7 @@ async def test_an_upload_that_is_finished_halfway_is_delivered_and_reset() -> No
         page = PlainPage()
         opening = Opening(loopback.reactor, Names([]))
         target = TcpTarget(host="127.0.0.1", port=port)
-        relay = Relay(page, opening, allow(target), loopback.reactor)
+        relay = Relay(page, opening, seat(allow(target)), loopback.reactor)
         relay.start()
         await loopback.settle(lambda: "opened" in page.told)
         relay.write(data)
@@ -335,7 +335,9 @@ async def test_a_handshake_that_nobody_waits_for_leaves_no_connection(leaves: bo
         page = PlainPage()
         target = TcpTarget(host="127.0.0.1", port=port, tls=Tls(server_name="irc.example.org"))
         permission = allow(target, connect_timeout_s=10 if leaves else 0.1)
-        relay = Relay(page, Opening(loopback.reactor, Names([])), permission, loopback.reactor)
+        relay = Relay(
+            page, Opening(loopback.reactor, Names([])), seat(permission), loopback.reactor
+        )
         relay.start()
         await loopback.settle(lambda: bool(seen))
         if leaves:
@@ -360,7 +362,7 @@ async def test_an_unfinished_upload_over_tls_is_delivered_too(tmp_path: Path) ->
         relay = Relay(
             page,
             Opening(loopback.reactor, Names([])),
-            allow(TcpTarget(host="127.0.0.1", port=port, tls=tls)),
+            seat(allow(TcpTarget(host="127.0.0.1", port=port, tls=tls))),
             loopback.reactor,
         )
         relay.start()
@@ -427,7 +429,7 @@ async def test_what_is_said_before_tls_is_heard_before_tls(tmp_path: Path) -> No
     target = TcpTarget(host="127.0.0.1", port=port.getHost().port, tls=tls)
     page = PlainPage()
     opening = Opening(loopback.reactor, Names([]))
-    relay = Relay(page, opening, allow(target, preamble=KNOWN), loopback.reactor)
+    relay = Relay(page, opening, seat(allow(target, preamble=KNOWN)), loopback.reactor)
     try:
         relay.start()
         relay.write(LIE)
@@ -447,7 +449,7 @@ def test_the_fault_names_code_and_text() -> None:
 def test_a_descriptor_is_taken_for_a_backend_until_its_connection_is_gone() -> None:
     server = Server(descriptors=Descriptors(limit=20, others=1))
     descriptors = server.descriptors
-    relay = Relay(PlainPage(), server.shared.opening, allow(HERE), server.reactor)
+    relay = Relay(PlainPage(), server.shared.opening, seat(allow(HERE)), server.reactor)
     relay.start()
     assert descriptors.taken == 2
 
@@ -460,7 +462,8 @@ def test_a_descriptor_is_taken_for_a_backend_until_its_connection_is_gone() -> N
 def test_an_attempt_that_fails_or_is_given_up_gives_its_descriptor_back() -> None:
     server = Server(descriptors=Descriptors(limit=20))
     refused, left = (
-        Relay(PlainPage(), server.shared.opening, allow(HERE), server.reactor) for _ in range(2)
+        Relay(PlainPage(), server.shared.opening, seat(allow(HERE)), server.reactor)
+        for _ in range(2)
     )
     refused.start()
     left.start()
@@ -478,7 +481,7 @@ def test_the_reserve_is_not_for_backends() -> None:
     named, chosen = PlainPage(), PlainPage()
     for page, detail in ((named, True), (chosen, False)):
         permission = allow(HERE, detail=detail)
-        Relay(page, server.shared.opening, permission, server.reactor).start()
+        Relay(page, server.shared.opening, seat(permission), server.reactor).start()
     server.reactor.advance(1.0)
 
     assert named.told == [Code.BUSY]

@@ -24,6 +24,7 @@ from sockproxy.settings import TcpTarget, Tls
 from tests import loopback
 from tests.backends.test_opening import Names, allow, tls_backend
 from tests.certificates import GARBAGE, Authority, Old, asking, context
+from tests.memory import seat
 from tests.test_relay import PlainPage
 
 NAME = "irc.example.org"
@@ -79,7 +80,7 @@ async def visit(port: int, tls: Tls, **changes: Any) -> TextPage:
     page = TextPage()
     permission = allow(TcpTarget(host="127.0.0.1", port=port, tls=tls), **changes)
     opening = Opening(loopback.reactor, Names([]), refusal_s=0)
-    relay = Relay(page, opening, permission, loopback.reactor)
+    relay = Relay(page, opening, seat(permission), loopback.reactor)
     relay.start()
     await loopback.settle(lambda: bool(page.text) or b"hello" in b"".join(heard(page)))
     relay.write_eof()

@@ -17,6 +17,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from sockproxy import ini, site
+from sockproxy.codes import Code
 from sockproxy.dialects.raw import PENDING_MAX_BYTES, RawPeer, choose, greeter
 from sockproxy.front import Visitor
 from sockproxy.hub import Hub
@@ -28,7 +29,7 @@ from tests.application import Application
 from tests.helpers import result
 from tests.links.ticketed import FORWARD, TICKETS
 from tests.loopback import head, masked
-from tests.memory import Server
+from tests.memory import INI, Server
 from tests.tickets import SHARED, mint
 
 ORIGIN = "Origin: https://app.example"
@@ -287,9 +288,11 @@ class PlainSocket:
         self.reading = True
 
 
+VISITOR = Visitor("https://app.example", "gw.example", "192.0.2.1", ())
+
+
 def opened(server: Server) -> tuple[RawPeer, PlainSocket]:
-    visitor = Visitor("https://app.example", "gw.example", "192.0.2.1", ())
-    peer = result(greeter("irc", server.shared)(visitor))
+    peer = result(greeter("irc", server.hub)(VISITOR))
     assert isinstance(peer, RawPeer)
     socket = PlainSocket()
     peer.opened(socket)
@@ -354,7 +357,7 @@ def test_a_browser_that_leaves_ends_the_attempt_to_connect() -> None:
 
 def greeted(server: Server, ticket: str, *offered: str) -> Any:
     asked = Visitor("https://app.example", "gw.example", "192.0.2.1", offered, ticket)
-    return result(greeter("told", server.shared)(asked))
+    return result(greeter("told", server.hub)(asked))
 
 
 @pytest.fixture
@@ -410,11 +413,11 @@ def test_an_application_that_is_away_is_told_as_such(monkeypatch: pytest.MonkeyP
     server = Server(FORWARD)
     asked = Visitor("https://app.example", "gw.example", "192.0.2.1", (), "opaque")
     answers: list[Any] = []
-    greeting: Any = greeter("told", server.shared)(asked)
+    greeting: Any = greeter("told", server.hub)(asked)
     Deferred.fromCoroutine(greeting).addCallback(answers.append)
     agent.refuse()
 
-    assert answers == [Refusal(503, "who you are cannot be found out now")]
+    assert answers == [Refusal(503, "who you are cannot be found out now", 2)]
 
 
 def test_a_browser_for_whose_backend_there_is_no_descriptor_may_try_again() -> None:
@@ -423,3 +426,73 @@ def test_a_browser_for_whose_backend_there_is_no_descriptor_may_try_again() -> N
 
     assert socket.close_code == 1013
     assert server.reactor.tcpClients == []
+
+
+@pytest.mark.parametrize(
+    ("limit", "text"),
+    [
+        ("streams_per_address = 1", "more than 1 streams from one address"),
+        ("address_opens_per_s = 0.1", "more than 0.1 opens a second from one address"),
+    ],
+)
+def test_one_websocket_too_many_is_told_before_the_upgrade_when_to_come_back(
+    limit: str, text: str
+) -> None:
+    server = Server(f"{INI}[limits]\n{limit}\n")
+    peer, _ = opened(server)
+
+    assert result(greeter("irc", server.hub)(VISITOR)) == Refusal(503, text, retry_after_s=2)
+
+    peer.closed(1000, "")
+    server.reactor.advance(10)
+    opened(server)[0].closed(1000, "")
+    assert len(server.hub.usage.streams) == 0
+
+
+def test_a_short_memory_takes_no_new_websocket() -> None:
+    server = Server()
+    server.hub.usage.weigh(server.settings.limits.memory)
+
+    answer = result(greeter("irc", server.hub)(VISITOR))
+
+    assert isinstance(answer, Refusal)
+    assert (answer.status, answer.retry_after_s) == (503, 2)
+
+
+def test_a_websocket_that_carried_its_bytes_may_come_again_later() -> None:
+    server = Server(INI.replace("[backend told]", "max_bytes = 100B\n[backend told]"))
+    peer, socket = opened(server)
+    backend = server.backend()
+
+    backend.protocol.dataReceived(bytes(101))
+
+    assert (socket.sent, socket.close_code) == ([], 1013)
+    assert backend.aborted
+    peer.closed(1013, "")
+
+
+def test_a_websocket_that_is_too_fast_is_read_slowly() -> None:
+    server = Server(f"{INI}[limits]\nbytes_per_s = 64KiB\n")
+    peer, socket = opened(server)
+    server.backend()
+    peer.message(bytes(PENDING_MAX_BYTES + 1), text=False)
+    peer.message(bytes(PENDING_MAX_BYTES), text=False)
+    assert not socket.reading
+
+    server.reactor.pump([0.1] * 11)
+
+    assert socket.reading
+    peer.closed(1000, "")
+
+
+def test_a_service_that_stops_leaves_no_timer_for_a_slowed_websocket() -> None:
+    server = Server(f"{INI}[limits]\nbytes_per_s = 1KiB\n")
+    peer, _ = opened(server)
+    server.backend()
+    peer.message(bytes(PENDING_MAX_BYTES), text=False)
+    assert server.reactor.getDelayedCalls()
+
+    server.hub.stop(Code.KILLED, "stopping")
+
+    assert not server.reactor.getDelayedCalls()
+    peer.closed(1001, "")

@@ -74,8 +74,10 @@ class NativeClient:
         origin: str | None = "https://app.example",
         windows: Windows | None = None,
         ticket: str = "",
+        source: str | None = None,
     ) -> None:
         self.reactor = reactor
+        self.source = source
         self.port = port
         self.origin = origin
         self.ticket = ticket
@@ -124,7 +126,9 @@ class NativeClient:
             return carrier
 
         factory.protocol = build
-        carrier = await TCP4ClientEndpoint(self.reactor, self.host, self.port).connect(factory)
+        here = (self.source, 0) if self.source is not None else None
+        endpoint = TCP4ClientEndpoint(self.reactor, self.host, self.port, bindAddress=here)
+        carrier = await endpoint.connect(factory)
         await self.until(lambda: self.carrier is carrier or self.close_code is not None)
 
     def _draw(self, count: int) -> bytes:

@@ -11,6 +11,7 @@ from sockproxy.codes import Code
 from sockproxy.policy.access import UNTOLD, Allow, Asker, Deny, Policy, Rule, out_of_bounds
 from sockproxy.policy.destination import parse
 from sockproxy.policy.preamble import Preamble
+from sockproxy.policy.quota import Bounds
 from sockproxy.policy.target import HostTarget, NamedTarget
 from sockproxy.policy.ticket import Ticket
 from sockproxy.settings import TcpTarget, UnixTarget
@@ -26,6 +27,9 @@ origins = {APP}
 connect_timeout = 3s
 dns_timeout = 2s
 frames = text
+max_streams = 5
+idle_timeout = 1m
+max_bytes = 1MiB
 
 [backend local]
 target = unix:/run/app.sock
@@ -40,6 +44,7 @@ allow =
 origins = {APP}
 connect_timeout = 4s
 dns_timeout = 1s
+max_streams = 7
 
 [access second]
 allow = chat.example.org:6667
@@ -79,6 +84,7 @@ def test_a_named_backend_is_allowed_with_its_options() -> None:
         reveal_address=False,
         detail=True,
         frames="text",
+        bounds=Bounds("backend irc", 5, 60.0, 1024 * 1024),
     )
 
 
@@ -124,6 +130,7 @@ def test_an_access_rule_allows_its_exact_host_and_port() -> None:
         reveal_address=True,
         detail=False,
         spelled=(parse("10.0.0.1:80"),),
+        bounds=Bounds("access first", 7),
     )
 
 

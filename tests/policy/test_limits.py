@@ -40,6 +40,29 @@ def test_never_more_than_burst_and_rate_allow(steps: list[float]) -> None:
     assert taken <= 5 + 3 * now + 1e-6
 
 
+def test_what_cannot_be_held_back_is_spent_into_debt() -> None:
+    bucket = TokenBucket(rate_per_s=100, burst=100, now=0.0)
+
+    assert not bucket.spend(100)
+    assert bucket.spend(200)
+    assert bucket.in_debt(1.9)
+    assert not bucket.in_debt(2.0)
+    assert not bucket.take(2.0), "out of debt is not in funds"
+
+
+@given(st.lists(st.tuples(st.floats(0, 5), st.integers(1, 1000)), max_size=100))
+def test_who_waits_out_his_debts_keeps_the_rate(steps: list[tuple[float, int]]) -> None:
+    bucket, now, spent = TokenBucket(rate_per_s=50, burst=100, now=0.0), 0.0, 0
+
+    for step, count in steps:
+        now += step
+        if not bucket.in_debt(now):
+            bucket.spend(count)
+            spent += count
+
+    assert spent <= 100 + 50 * now + 1000 + 1e-6
+
+
 def test_a_bucket_that_is_full_again_may_be_forgotten() -> None:
     bucket = TokenBucket(rate_per_s=2, burst=3, now=0.0)
     assert bucket.full(0.0)
