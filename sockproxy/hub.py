@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from ipaddress import IPv6Address, ip_address
 
 from twisted.logger import Logger
 
@@ -23,6 +22,7 @@ from sockproxy.core.session import Role, Session, Windows
 from sockproxy.live import Link, LiveSession
 from sockproxy.policy.access import Asker
 from sockproxy.policy.limits import TokenBucket
+from sockproxy.policy.tally import site
 from sockproxy.streams import Shared
 from sockproxy.timers import Every
 
@@ -31,7 +31,6 @@ ENDED_REMEMBERED_S = 600.0
 ENDED_REMEMBERED_MAX = 65_536
 RETRY_MS = 2000
 RETRY_CUT_MS = 500
-IPV6_SITE_BITS = 64
 
 
 class Refused(Exception):
@@ -240,14 +239,3 @@ class Hub:
         self._failures = {
             address: bucket for address, bucket in self._failures.items() if not bucket.full(now)
         }
-
-
-def site(peer: str) -> str:
-    """Return what counts as one address: an IPv6 /64, or the whole of anything else."""
-    try:
-        address = ip_address(peer)
-    except ValueError:
-        return peer
-    if isinstance(address, IPv6Address):
-        return str(IPv6Address(int(address) >> IPV6_SITE_BITS << IPV6_SITE_BITS))
-    return peer

@@ -12,7 +12,7 @@ from zope.interface import implementer
 
 from sockproxy.codes import Code
 from sockproxy.core import frames
-from sockproxy.hub import IPV6_SITE_BITS, Refused, site
+from sockproxy.hub import Refused
 from tests.memory import ASKER, INI, Page, PlainLink, Server
 
 
@@ -245,13 +245,6 @@ def test_the_sweep_runs_by_itself() -> None:
 
     assert live.over
     server.hub.stop(Code.KILLED, "stopping")
-
-
-def test_an_address_is_a_v4_address_or_a_v6_network() -> None:
-    assert site("192.0.2.1") == "192.0.2.1"
-    assert site("2001:db8:1:2:3:4:5:6") == site("2001:db8:1:2::1") == "2001:db8:1:2::"
-    assert site("unix") == "unix"
-    assert IPV6_SITE_BITS == 64
 
 
 def first_request(page: Page, **changes: Any) -> frames.Hello:

@@ -22,6 +22,11 @@ class TokenBucket:
         self._tokens -= 1
         return True
 
+    def empty(self, now: float) -> bool:
+        """Return whether nothing may happen at `now`; nothing is counted."""
+        self._earn(now)
+        return self._tokens < 1
+
     def full(self, now: float) -> bool:
         """Return whether nothing of the burst is used at `now`: it may be forgotten."""
         self._earn(now)

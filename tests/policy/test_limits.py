@@ -63,3 +63,10 @@ def test_a_full_bucket_is_as_good_as_a_new_one(steps: list[float]) -> None:
         if bucket.full(now + 10):
             assert [bucket.take(now + 10) for _ in range(5)] == [True] * 4 + [False]
             now += 10
+
+
+def test_looking_whether_a_bucket_is_empty_takes_nothing() -> None:
+    bucket = TokenBucket(rate_per_s=2, burst=1, now=0.0)
+
+    assert [bucket.empty(0.0), bucket.empty(0.0), bucket.take(0.0)] == [False, False, True]
+    assert [bucket.empty(0.4), bucket.empty(0.5)] == [True, False]
