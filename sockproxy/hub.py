@@ -11,8 +11,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 
-from twisted.logger import Logger
-
 from sockproxy.codes import Code, WelcomeTlv
 from sockproxy.core import frames
 from sockproxy.core.attach import ServerAttach, check_hello
@@ -20,6 +18,7 @@ from sockproxy.core.errors import PeerError
 from sockproxy.core.pipe import Inbound, Outbound
 from sockproxy.core.session import Role, Session, Windows
 from sockproxy.live import Link, LiveSession
+from sockproxy.logs import Logger
 from sockproxy.policy.access import Asker
 from sockproxy.policy.limits import TokenBucket
 from sockproxy.policy.tally import site

@@ -9,13 +9,13 @@ from __future__ import annotations
 from typing import Protocol
 
 from twisted.internet.interfaces import IDelayedCall
-from twisted.logger import Logger
 
 from sockproxy.codes import Code
 from sockproxy.core import events, frames
 from sockproxy.core.attach import ServerAttach
 from sockproxy.core.errors import LinkError, PeerError
 from sockproxy.core.pipe import Inbound, Outbound
+from sockproxy.logs import Logger
 from sockproxy.policy.access import Asker
 from sockproxy.streams import Shared, Streams
 
@@ -233,7 +233,13 @@ class LiveSession:
         if self.over:
             return
         self.over = True
-        self.log.info("session {session}: ended, {text}", session=self.name, text=text, code=code)
+        self.log.info(
+            "session {session} from {peer}: ended, {text}",
+            session=self.name,
+            peer=self.asker.peer,
+            text=text,
+            code=code,
+        )
         self._disarm()
         link, self.link = self.link, None
         if link is not None:

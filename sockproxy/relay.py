@@ -29,13 +29,13 @@ from twisted.internet.interfaces import (
     ITCPTransport,
 )
 from twisted.internet.protocol import connectionDone
-from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import alsoProvides, implementer
 
 from sockproxy.backends.opening import Backend, OpenFailed, Opening
 from sockproxy.codes import Code
 from sockproxy.kernel import has_kernel, unsent_bytes
+from sockproxy.logs import Logger
 from sockproxy.policy.access import Allow
 from sockproxy.settings import TcpTarget
 

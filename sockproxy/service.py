@@ -8,9 +8,10 @@ from typing import Any
 
 from twisted.application import strports
 from twisted.application.service import MultiService, Service
+from twisted.internet.interfaces import IReactorTime
 from twisted.web.resource import Resource
 
-from sockproxy import site
+from sockproxy import logs, site
 from sockproxy.backends.opening import Opening
 from sockproxy.codes import Code
 from sockproxy.door import Front
@@ -19,7 +20,27 @@ from sockproxy.links.hello import HELLO_MAX_BYTES
 from sockproxy.policy.access import Policy
 from sockproxy.settings import Settings
 from sockproxy.streams import Shared
+from sockproxy.timers import Every
 from sockproxy.upgrade import SocketFactory
+
+
+class LogService(Service):
+    """The account of what the log was spared or lost, for as long as the service runs."""
+
+    name = "log"
+
+    def __init__(self, clock: IReactorTime) -> None:
+        self._sweep = Every(clock, logs.SWEEP_S, logs.SIEVE.sweep)
+
+    def startService(self) -> None:
+        super().startService()
+        logs.SIEVE.start()
+        self._sweep.start()
+
+    def stopService(self) -> None:
+        self._sweep.stop()
+        logs.SIEVE.stop()
+        super().stopService()
 
 
 class HubService(Service):
@@ -50,6 +71,7 @@ def make_service(
     shared = Shared(reactor, Policy(settings), opening, settings.limits)
     hub = Hub(shared, random)
     tree = MultiService()
+    LogService(reactor).setServiceParent(tree)
     HubService(hub).setServiceParent(tree)
     root = site.root(settings, hub, SocketFactory(reactor), tools)
     body_max_bytes = settings.limits.max_post + HELLO_MAX_BYTES

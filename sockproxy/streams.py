@@ -10,12 +10,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
-from twisted.logger import Logger
 
 from sockproxy.backends.opening import Opening
 from sockproxy.codes import Code
 from sockproxy.core import events
 from sockproxy.core.session import Session
+from sockproxy.logs import Logger
 from sockproxy.policy.access import Allow, Asker, Deny, Policy
 from sockproxy.policy.limits import TokenBucket
 from sockproxy.policy.target import BadTarget, parse
@@ -108,10 +108,11 @@ class Streams:
         answer = self._decide(event)
         if isinstance(answer, Deny):
             self.log.info(
-                "session {session}: stream {stream} for {origin} denied: {reason}",
+                "session {session}: stream {stream} for {origin} from {peer} denied: {reason}",
                 session=self._name,
                 stream=event.stream,
                 origin=self._asker.origin,
+                peer=self._asker.peer,
                 reason=answer.why or answer.reason,
             )
             self._deny(event.stream, answer)

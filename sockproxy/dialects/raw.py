@@ -11,17 +11,16 @@ from __future__ import annotations
 
 from codecs import getincrementaldecoder
 
-from twisted.logger import Logger
-
 from sockproxy.codes import Code
 from sockproxy.front import Visitor
+from sockproxy.logs import Logger
 from sockproxy.policy.access import Allow, Asker, Deny
 from sockproxy.policy.target import BadTarget, parse
 from sockproxy.relay import Relay
 from sockproxy.streams import Shared
 from sockproxy.upgrade import ABNORMAL, Greet, Peer, Refusal, Socket
 
-log = Logger()
+log = Logger(__name__)
 
 PENDING_MAX_BYTES = 64 * 1024
 
@@ -40,9 +39,10 @@ def greeter(name: str, shared: Shared) -> Greet:
             return Refusal(404, str(error))
         if isinstance(answer, Deny):
             log.info(
-                "raw {backend} for {origin} denied: {reason}",
+                "raw {backend} for {origin} from {peer} denied: {reason}",
                 backend=name,
                 origin=visitor.origin,
+                peer=visitor.peer,
                 reason=answer.reason,
             )
             return Refusal(403, answer.reason)
