@@ -82,6 +82,11 @@ class Destination(Model):
 class Service(Model):
     """[sockproxy]: the service as a whole."""
 
+    include: tuple[str, ...] = Field(
+        default=(),
+        description="files with more sections, one path or pattern such as conf.d/*.ini per line,"
+        " from this file's folder",
+    )
     playground: bool = Field(
         default=False, description="serve the playground page at / with its cut button"
     )

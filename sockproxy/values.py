@@ -119,6 +119,7 @@ def written(field: FieldInfo, value: Any) -> str:
 
 
 _SPECIAL: dict[str, Callable[[str], Any]] = {
+    "include": lambda text: _each(text, str),
     "origins": lambda text: _each(text, _origin),
     "trusted_proxies": lambda text: _each(text, _proxy),
     "hosts": lambda text: _each(text, _host),
