@@ -7,19 +7,23 @@ of lines sees one line, and between quotes it ends where the quotes do.
 
 from __future__ import annotations
 
+import re
 from itertools import accumulate
 
 SHOWN_MAX_BYTES = 200
 
 _CUT = "..."
 _SYNTAX = frozenset('"\\')
+_PLAIN = re.compile(r"[ !#-\[\]-~]*")
 
 
 def escaped(text: str, max_bytes: int = SHOWN_MAX_BYTES) -> str:
     """Return `text` in printable characters, at most `max_bytes` of UTF-8."""
+    if len(text) <= max_bytes and _PLAIN.fullmatch(text):  # nearly all there ever is
+        return text
     pieces = [_piece(character) for character in text[: max_bytes + 1]]
     ends = list(accumulate(len(piece.encode()) for piece in pieces))
-    if not ends or ends[-1] <= max_bytes:
+    if ends[-1] <= max_bytes:
         return "".join(pieces)
     fit = sum(end <= max_bytes - len(_CUT) for end in ends)
     return "".join(pieces[:fit]) + _CUT
