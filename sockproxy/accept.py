@@ -24,12 +24,12 @@ from twisted.internet.interfaces import (
 )
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.internet.tcp import Port
-from twisted.logger import Logger
 from twisted.protocols.policies import ProtocolWrapper
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from sockproxy.head import SERVICE_UNAVAILABLE, BadHead, refusal
+from sockproxy.logs import Logger
 from sockproxy.policy.descriptors import UNLIMITED, Descriptors, Taken
 from sockproxy.policy.entrance import TELL_EVERY_S, Entrance, Entry, Full
 from sockproxy.policy.forwarded import UNIX
@@ -43,7 +43,7 @@ FAREWELL_S = 2.0
 FAREWELLS_MAX = 128
 FAREWELLS_PER_DESCRIPTOR = 1 / 16
 
-log = Logger()
+log = Logger(__name__)
 
 
 def tell(address: str, text: str, more: int) -> None:

@@ -50,15 +50,19 @@ def main(arguments: Sequence[str]) -> int:
 
 def _check(file: str) -> int:
     try:
-        settings = ini.load(file)
+        loaded = ini.read(file)
     except ini.SettingsError as error:
         print(error, file=sys.stderr)
         return 1
+    settings = loaded.settings
     counts = [
         _count(len(settings.listeners), "listener"),
         _count(len(settings.backends), "backend"),
         _count(len(settings.access), "access rule"),
     ]
+    included = len(loaded.sources.files) - 1
+    if included:
+        counts.append(f"{_count(included, 'file')} included")
     print(f"{file}: ok, {', '.join(counts)}")
     return 0
 

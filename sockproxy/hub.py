@@ -10,8 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from twisted.logger import Logger
-
 from sockproxy.auth.shown import NOTHING, Shown
 from sockproxy.codes import Code, WelcomeTlv
 from sockproxy.core import frames
@@ -20,6 +18,7 @@ from sockproxy.core.errors import PeerError
 from sockproxy.core.pipe import Inbound, Outbound
 from sockproxy.core.session import Role, Session
 from sockproxy.live import Link, LiveSession
+from sockproxy.logs import Logger
 from sockproxy.policy.access import Asker
 from sockproxy.policy.limits import TokenBucket
 from sockproxy.policy.quota import Full, Scope, Who

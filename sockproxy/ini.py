@@ -7,13 +7,10 @@ says what to write instead.
 
 from __future__ import annotations
 
-import configparser
 import difflib
 import re
-from contextlib import suppress
 from dataclasses import dataclass
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -34,6 +31,7 @@ from sockproxy.settings import (
     Settings,
     Tickets,
 )
+from sockproxy.sources import BadFile, Problem, Sources, read_text
 from sockproxy.values import convert, written
 
 SINGLE: dict[str, type[BaseModel]] = {
@@ -50,29 +48,11 @@ NAMED: dict[str, tuple[str, type[BaseModel]]] = {
 
 _RISING = ("stream_window", "stream_window_max", "session_stream_windows")
 
-_COMMENTS = ("#", ";")
 _BEYOND = {
     "greater_than": ("gt", "not above"),
     "greater_than_equal": ("ge", "below"),
     "less_than_equal": ("le", "above"),
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """One thing that is wrong with a file."""
-
-    file: str
-    line: int
-    section: str
-    key: str
-    text: str
-
-    def __str__(self) -> str:
-        place = f"{self.file}:{self.line}" if self.line else self.file
-        section = f" [{self.section}]" if self.section else ""
-        key = f" {self.key}" if self.key else ""
-        return f"{place}:{section}{key}{':' if section else ''} {self.text}"
 
 
 class SettingsError(Exception):
@@ -85,89 +65,18 @@ class SettingsError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A file that loaded, and where its sections and keys stand."""
+    """Files that loaded, and where their sections and keys stand."""
 
     settings: Settings
-    lines: Lines
-    file: str
+    sources: Sources
 
     def problem(self, section: str, key: str, text: str) -> Problem:
-        """Say something about one line of the file."""
-        return Problem(self.file, self.lines.of(section, key), section, key, text)
+        """Say something about one line of a file."""
+        return self.sources.problem(section, key, text)
 
     def place(self, rule: Rule) -> str:
         """Return where a rule that decided stands, and what it says."""
-        line = self.lines.item(rule.section, rule.key, rule.item)
-        return f"{self.file}:{line}: {rule}"
-
-
-class Lines:
-    """Where each section and key stands, and which lines are wrong in themselves.
-
-    configparser does not tell where, and would stop at the first that stands twice. So
-    lines are told apart here by its own rules, and it is left to read the values; where a
-    key stands twice, the later one counts.
-    """
-
-    def __init__(self, text: str) -> None:
-        self.first_section = 0
-        self.torn: set[str] = set()
-        self.faults: list[tuple[int, str, str, str]] = []
-        self._at: dict[tuple[str, str], int] = {}
-        self._section = self._key = ""
-        self._keys: set[str] = set()
-        self._text = text.split("\n")
-        indent = 0
-        for number, line in enumerate(self._text, 1):
-            content = line.strip()
-            depth = line.find(content)
-            goes_on = self._key and depth > indent
-            if content and not content.startswith(_COMMENTS) and not goes_on:
-                indent = depth
-                self._note(number, content)
-
-    def of(self, section: str, key: str = "") -> int:
-        return self._at.get((section, key)) or self._at.get((section, "")) or 1
-
-    def item(self, section: str, key: str, item: str) -> int:
-        """Return where an item of a list stands: its first line at or behind the key."""
-        first = self.of(section, key)
-        for number, line in enumerate(self._text[first - 1 :] if item else (), first):
-            if line.strip() == item or line.partition("=")[2].strip() == item:
-                return number
-        return first
-
-    def _note(self, number: int, content: str) -> None:
-        header = configparser.ConfigParser.SECTCRE.match(content)
-        option = configparser.ConfigParser.OPTCRE.match(content)
-        if header:
-            self._header(number, header["header"])
-        elif not self.first_section:
-            if not self.faults:
-                self._fault(number, "stands before the first [section]")
-        elif option and option["option"]:
-            self._option(number, option["option"])
-        else:
-            self._key = "" if option else self._key
-            self.torn.add(self._section)
-            self._fault(number, f"{content!r} is no `key = value`")
-
-    def _header(self, number: int, section: str) -> None:
-        self.first_section = self.first_section or number
-        self._section, self._key, self._keys = section, "", set()
-        if (section, "") in self._at:
-            self._fault(number, "the section stands twice")
-        self._at.setdefault((section, ""), number)
-
-    def _option(self, number: int, key: str) -> None:
-        self._key = key
-        if key in self._keys:
-            self._fault(number, "the key stands twice", key)
-        self._keys.add(key)
-        self._at[self._section, key] = number
-
-    def _fault(self, number: int, text: str, key: str = "") -> None:
-        self.faults.append((number, self._section, key, text))
+        return f"{self.sources.place(rule.section, rule.key, rule.item)}: {rule}"
 
 
 def load(path: str) -> Settings:
@@ -178,40 +87,32 @@ def load(path: str) -> Settings:
 def read(path: str) -> Loaded:
     """`load`, and where everything stands. Raises `SettingsError`."""
     try:
-        text = Path(path).read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
-        raise SettingsError([Problem(path, 0, "", "", f"cannot be read: {reason}")]) from None
+        text = read_text(path)
+    except BadFile as bad:
+        raise SettingsError([Problem(path, 0, "", "", str(bad))]) from None
     return loads(text, path)
 
 
 def loads(text: str, file: str = "proxy.ini") -> Loaded:
     """`read` for a text. Raises `SettingsError`."""
-    reader = _Reader(text, file)
+    sources = Sources(text, file)
+    reader = _Reader(sources)
     settings = reader.settings()
     if settings is None or reader.problems:
-        raise SettingsError(sorted(reader.problems, key=lambda problem: problem.line))
-    return Loaded(settings, reader.lines, file)
+        raise SettingsError(sorted(reader.problems, key=sources.order))
+    return Loaded(settings, sources)
 
 
 class _Reader:
-    """Reads one text and collects what is wrong with it."""
+    """Reads what files say and collects what is wrong with it."""
 
-    def __init__(self, text: str, file: str) -> None:
-        self.lines = Lines(text)
-        self.problems = [Problem(file, *fault) for fault in self.lines.faults]
-        self._file = file
-        self._parser = configparser.ConfigParser(
-            interpolation=None, default_section="\0", comment_prefixes=_COMMENTS, strict=False
-        )
-        self._parser.optionxform = str  # type: ignore[assignment,method-assign]
-        sections = text.split("\n")[max(0, self.lines.first_section - 1) :]
-        with suppress(configparser.ParsingError):  # told already: the faults of the lines
-            self._parser.read_string("\n".join(sections))
+    def __init__(self, sources: Sources) -> None:
+        self.problems = list(sources.problems)
+        self._sources = sources
 
     def settings(self) -> Settings | None:
         found: dict[str, Any] = {"listeners": {}, "backends": {}, "access": {}}
-        for section in self._parser.sections():
+        for section in self._sources.sections:
             kind, _, name = section.partition(" ")
             if section in SINGLE:
                 found[section] = self._section(section, SINGLE[section])
@@ -224,12 +125,12 @@ class _Reader:
         return None if self.problems else Settings(**found)
 
     def _add(self, section: str, key: str, text: str) -> None:
-        self.problems.append(Problem(self._file, self.lines.of(section, key), section, key, text))
+        self.problems.append(self._sources.problem(section, key, text))
 
     def _excused(self, section: str, key: str) -> bool:
         """Return whether a problem that is told already is why an option is absent."""
         told = any((said.section, said.key) == (section, key) for said in self.problems)
-        return told or section in self.lines.torn
+        return told or self._sources.torn(section)
 
     def _unknown_section(self, section: str, kind: str) -> None:
         if kind in NAMED:
@@ -238,10 +139,8 @@ class _Reader:
             self._add(section, "", "unknown section" + _nearest(kind, [*SINGLE, *NAMED]))
 
     def _section(self, section: str, model: type[BaseModel]) -> BaseModel | None:
-        values: dict[str, Any] = {}
-        for key, text in self._parser.items(section):
-            if not key:
-                continue
+        texts, values = self._sources.sections[section], dict[str, Any]()
+        for key, text in texts.items():
             if key not in model.model_fields:
                 hint = _nearest(key, list(model.model_fields))
                 self._add(section, key, f"unknown option{hint}")
@@ -257,7 +156,7 @@ class _Reader:
                 key = str(fault["loc"][0])
                 if fault["type"] != "missing":
                     complaint = _complaint(fault, model.model_fields[key])
-                    self._add(section, key, f"{self._parser.get(section, key)!r}{complaint}")
+                    self._add(section, key, f"{texts[key]!r}{complaint}")
                 elif not self._excused(section, key):
                     self._add(section, key, "is missing")
             return None

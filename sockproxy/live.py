@@ -11,7 +11,6 @@ from typing import Protocol
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall
-from twisted.logger import Logger
 
 from sockproxy import tasks
 from sockproxy.auth.shown import Shown
@@ -21,6 +20,7 @@ from sockproxy.core import events, frames
 from sockproxy.core.attach import ServerAttach
 from sockproxy.core.errors import LinkError, PeerError
 from sockproxy.core.pipe import Inbound, Outbound
+from sockproxy.logs import Logger
 from sockproxy.policy.access import Asker
 from sockproxy.policy.limits import TokenBucket
 from sockproxy.refused import Refused
@@ -320,7 +320,13 @@ class LiveSession:
         if self.over:
             return
         self.over = True
-        self.log.info("session {session}: ended, {text}", session=self.name, text=text, code=code)
+        self.log.info(
+            "session {session} from {peer}: ended, {text}",
+            session=self.name,
+            peer=self.asker.peer,
+            text=text,
+            code=code,
+        )
         self._disarm()
         self._forget()
         if self._proving is not None:

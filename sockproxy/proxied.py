@@ -15,12 +15,12 @@ from typing import Any
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.internet.interfaces import IAddress, IDelayedCall, IProtocolFactory, IReactorTime
 from twisted.internet.protocol import Protocol, connectionDone
-from twisted.logger import Logger
 from twisted.protocols.policies import ProtocolWrapper, WrappingFactory
 from twisted.python.failure import Failure
 
 from sockproxy import proxy_header
 from sockproxy.accept import entry_of
+from sockproxy.logs import Logger
 from sockproxy.policy.entrance import Full
 from sockproxy.policy.forwarded import UNIX, is_trusted
 from sockproxy.policy.networks import Network

@@ -29,7 +29,6 @@ from twisted.internet.interfaces import (
     ITCPTransport,
 )
 from twisted.internet.protocol import connectionDone
-from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import alsoProvides, implementer
 
@@ -37,6 +36,7 @@ from sockproxy.backends import trust
 from sockproxy.backends.opening import Backend, OpenFailed, Opening, tls_failed
 from sockproxy.codes import Code
 from sockproxy.kernel import has_kernel, unsent_bytes
+from sockproxy.logs import Logger
 from sockproxy.settings import TcpTarget
 from sockproxy.usage import Seat
 

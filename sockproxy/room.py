@@ -11,11 +11,10 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import replace
 
-from twisted.logger import Logger
-
 from sockproxy.codes import Code
 from sockproxy.core.session import Windows
 from sockproxy.live import LiveSession
+from sockproxy.logs import Logger
 from sockproxy.policy.budget import Holding, Pressure, to_end
 from sockproxy.settings import Limits
 from sockproxy.usage import Usage

@@ -7,11 +7,11 @@ from secrets import token_bytes
 from typing import Any
 
 from twisted.application.service import MultiService, Service
-from twisted.internet.interfaces import IHostnameResolver
+from twisted.internet.interfaces import IHostnameResolver, IReactorTime
 from twisted.web.client import Agent
 from twisted.web.resource import Resource
 
-from sockproxy import accept, site
+from sockproxy import accept, logs, site
 from sockproxy.auth.application import Application
 from sockproxy.auth.authenticator import Authenticator
 from sockproxy.backends.opening import Opening
@@ -26,7 +26,27 @@ from sockproxy.policy.entrance import Entrance
 from sockproxy.policy.tally import Rates
 from sockproxy.settings import Settings
 from sockproxy.streams import Shared
+from sockproxy.timers import Every
 from sockproxy.upgrade import SocketFactory
+
+
+class LogService(Service):
+    """The account of what the log was spared or lost, for as long as the service runs."""
+
+    name = "log"
+
+    def __init__(self, clock: IReactorTime) -> None:
+        self._sweep = Every(clock, logs.SWEEP_S, logs.SIEVE.sweep)
+
+    def startService(self) -> None:
+        super().startService()
+        logs.SIEVE.start()
+        self._sweep.start()
+
+    def stopService(self) -> None:
+        self._sweep.stop()
+        logs.SIEVE.stop()
+        super().stopService()
 
 
 class HubService(Service):
@@ -60,6 +80,7 @@ def make_service(
     gate = accept.Gate(entrance, descriptors, reactor)
     hub = Hub(shared, random)
     tree = MultiService()
+    LogService(reactor).setServiceParent(tree)
     HubService(hub).setServiceParent(tree)
     root = site.root(settings, hub, SocketFactory(reactor), tools)
     body_max_bytes = settings.limits.max_post + HELLO_MAX_BYTES

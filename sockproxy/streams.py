@@ -10,13 +10,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
-from twisted.logger import Logger
 
 from sockproxy.auth.authenticator import Authenticator
 from sockproxy.backends.opening import Opening
 from sockproxy.codes import Code
 from sockproxy.core import events
 from sockproxy.core.session import Session
+from sockproxy.logs import Logger
 from sockproxy.policy.access import Allow, Asker, Deny, Policy
 from sockproxy.policy.limits import TokenBucket
 from sockproxy.policy.tally import Rates, site
@@ -123,10 +123,11 @@ class Streams:
         seat = self._decide(event)
         if isinstance(seat, Deny):
             self.log.info(
-                "session {session}: stream {stream} for {origin} denied: {reason}",
+                "session {session}: stream {stream} for {origin} from {peer} denied: {reason}",
                 session=self._name,
                 stream=event.stream,
                 origin=self.asker.origin,
+                peer=self.asker.peer,
                 reason=seat.why or seat.reason,
             )
             if seat.code is Code.DENIED:

@@ -6,10 +6,11 @@ from collections.abc import Coroutine
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-log = Logger()
+from sockproxy.logs import Logger
+
+log = Logger(__name__)
 
 
 def start(sequence: Coroutine[Deferred[Any], Any, None], what: str) -> Deferred[None]:

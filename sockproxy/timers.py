@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
-from twisted.logger import Logger
+
+from sockproxy.logs import Logger
 
 
 class Every:

@@ -19,7 +19,6 @@ from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerPr
 from autobahn.websocket.protocol import WebSocketProtocol
 from twisted.internet.interfaces import IDelayedCall, IPushProducer
 from twisted.internet.protocol import connectionDone
-from twisted.logger import Logger
 from twisted.protocols.policies import ProtocolWrapper
 from twisted.python.failure import Failure
 from twisted.web import http
@@ -29,6 +28,7 @@ from zope.interface import implementer
 from sockproxy.front import Visitor, all_headers, one_header, visitor
 from sockproxy.head import BadHead
 from sockproxy.kernel import limit_unsent, unsent_bytes
+from sockproxy.logs import Logger
 from sockproxy.place import Place, answer, answer_later
 
 MESSAGE_MAX_BYTES = 256 * 1024

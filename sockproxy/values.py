@@ -207,6 +207,7 @@ def written(field: FieldInfo, value: Any) -> str:
 
 
 _SPECIAL: dict[str, Callable[[str], Any]] = {
+    "include": lambda text: _each(text, str),
     "origins": lambda text: _each(text, _origin),
     "principals": lambda text: _each(text, _printable),
     "keys": lambda text: _each(text, _ticket_key),

@@ -21,6 +21,7 @@ from twisted.logger import ILogObserver, LogEvent, globalLogPublisher
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from sockproxy.logs import SIEVE
 from tests import logged
 
 # The same examples in each run; `--hypothesis-profile=long` draws many new ones.
@@ -83,6 +84,7 @@ def _quick_collections() -> None:
 @pytest.fixture(autouse=True)
 def logged_errors() -> Iterator[LoggedErrors]:
     """Fail the test on a logged error, also on a Deferred that failed unheard."""
+    SIEVE.stop()  # what an earlier test logged is to hide nothing of this one
     errors = LoggedErrors()
     globalLogPublisher.addObserver(errors)
     yield errors

@@ -160,9 +160,9 @@ async def backend(protocol: Callable[[], Protocol]) -> AsyncIterator[int]:
 
 
 @asynccontextmanager
-async def wire(port: int) -> AsyncIterator[Wire]:
-    """Connect to a port of this machine."""
-    endpoint = TCP4ClientEndpoint(reactor, "127.0.0.1", port)
+async def wire(port: int, own: str = "127.0.0.1") -> AsyncIterator[Wire]:
+    """Connect to a port of this machine, from an address of this machine."""
+    endpoint = TCP4ClientEndpoint(reactor, "127.0.0.1", port, bindAddress=(own, 0))
     connected = await connectProtocol(endpoint, Wire())
     try:
         yield connected

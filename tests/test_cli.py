@@ -181,6 +181,23 @@ def test_the_rule_that_decides_is_told_with_its_line(
     assert capsys.readouterr().out == told.replace("FILE", str(file))
 
 
+def test_what_an_included_file_says_is_told_with_its_name(
+    file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    chat = file.with_name("chat.ini")
+    chat.write_text(EXPLAINED.removeprefix(SMALLEST))
+    file.write_text(f"{SMALLEST}[sockproxy]\ninclude = ch*.ini\n")
+
+    assert cli.main(["check", str(file)]) == 0
+    assert capsys.readouterr().out.endswith(" 1 access rule, 1 file included\n")
+    asked = ["https://app.example", "-", "bad.example.net:81"]
+    assert cli.main(["explain", "--config", str(file), *asked]) == 1
+    assert f"  {chat}:7: [access chat] deny = bad.example.net\n" in capsys.readouterr().out
+    chat.write_text(EXPLAINED.removeprefix(SMALLEST).replace("deny", "denny"))
+    assert cli.main(["check", str(file)]) == 1
+    assert capsys.readouterr().err.startswith(f"{chat}:7: [access chat] denny: unknown option")
+
+
 @pytest.mark.parametrize("target", ["irc:06667", "irc.example.org:x", "0x7f.1:80", "IRC", "a:0"])
 def test_what_is_no_target_is_not_explained(
     file: Path, capsys: pytest.CaptureFixture[str], target: str

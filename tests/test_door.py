@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -220,6 +221,17 @@ async def test_requests_that_carry_a_session_fill_no_log(lines: list[str]) -> No
         await there.taken(b"GET / HTTP/1.1\r\nHost: gw.example\r\n\r\n")
 
     assert len([line for line in lines if '"GET / HTTP/1.1" 200 ' in line]) == 1
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_line_of_a_request_holds_no_query_and_no_referer(lines: list[str]) -> None:
+    async with door() as there:
+        asked = b"GET /a%0ab?ticket=secret HTTP/1.1\r\nHost: gw.example\r\n"
+        more = b'Referer: https://a.example/?secret\r\nUser-Agent: a" 200 "b\r\n\r\n'
+        await there.taken(asked + more)
+
+    (line,) = [line for line in lines if "HTTP/1.1" in line]
+    assert re.fullmatch(r'127\.0\.0\.1 "GET /a%0ab HTTP/1\.1" 200 [0-9]+ "a\\" 200 \\"b"', line)
 
 
 class HalfClosed(StringTransport):

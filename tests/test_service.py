@@ -29,7 +29,7 @@ def test_each_section_listens_and_stopping_leaves_nothing() -> None:
 
     assert [server[0] for server in reactor.tcpServers] == [8001]
     assert [server[0] for server in reactor.unixServers] == ["/nowhere/two.sock"]
-    assert len(reactor.getDelayedCalls()) == 1, "the sweep"
+    assert len(reactor.getDelayedCalls()) == 2, "the sweeps of sessions and log"
     service.stopService()
     assert not reactor.getDelayedCalls()
 
@@ -37,4 +37,4 @@ def test_each_section_listens_and_stopping_leaves_nothing() -> None:
 def test_the_listeners_are_named_as_in_the_file() -> None:
     service = make_service(ini.loads(INI).settings, MemoryReactorClock())
 
-    assert set(service.namedServices) == {"sessions", "listen one", "listen two"}
+    assert set(service.namedServices) == {"log", "sessions", "listen one", "listen two"}

@@ -16,7 +16,6 @@ from twisted.internet import error
 from twisted.internet.defer import Deferred, TimeoutError
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.protocol import Protocol, connectionDone
-from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web import http
 from twisted.web.client import ResponseDone, ResponseFailed
@@ -26,6 +25,7 @@ from twisted.web.iweb import IAgent, IResponse
 
 from sockproxy.auth.shown import Shown
 from sockproxy.codes import Code
+from sockproxy.logs import Logger
 from sockproxy.policy.access import Asker
 from sockproxy.policy.ticket import BadTicket, Rights, Ticket, read
 from sockproxy.refused import RETRY_MS, Refused

@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from twisted.logger import Logger
-
+from sockproxy.logs import Logger
 from sockproxy.policy.revoked import Revoked, parse
 
 Mark = tuple[int, int, int]

@@ -15,11 +15,11 @@ from twisted.internet.defer import CancelledError, Deferred, TimeoutError
 from twisted.internet.interfaces import IAddress, IHostnameResolver, IStreamClientEndpoint
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.internet.task import deferLater
-from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from sockproxy.backends import connector, trust
 from sockproxy.codes import Code
+from sockproxy.logs import Logger
 from sockproxy.policy.access import UNTOLD, Allow, out_of_bounds
 from sockproxy.policy.descriptors import Descriptors, Taken
 from sockproxy.policy.target import is_literal
@@ -28,7 +28,7 @@ from sockproxy.settings import TcpTarget, UnixTarget
 ADDRESSES_TRIED = 4
 REFUSAL_S = 1.0
 
-log = Logger()
+log = Logger(__name__)
 
 
 class OpenFailed(Exception):

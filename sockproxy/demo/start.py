@@ -10,6 +10,7 @@ import re
 import socket
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from random import SystemRandom
 from typing import Any
 
@@ -167,5 +168,6 @@ def _is_free(port: int) -> bool:
 def _to_terminal(text: str) -> None:
     # twistd turns sys.stdout into log lines; this text is to be copied from.
     if sys.__stdout__ is not None:
-        sys.__stdout__.write(text)
-        sys.__stdout__.flush()
+        with suppress(OSError):  # nobody reads it, or there is no room: no reason not to serve
+            sys.__stdout__.write(text)
+            sys.__stdout__.flush()

@@ -11,13 +11,12 @@ from __future__ import annotations
 
 from codecs import getincrementaldecoder
 
-from twisted.logger import Logger
-
 from sockproxy.auth.shown import Shown
 from sockproxy.auth.standing import Standing
 from sockproxy.codes import Code
 from sockproxy.front import Visitor
 from sockproxy.hub import Hub, who
+from sockproxy.logs import Logger
 from sockproxy.policy.access import Allow, Asker, Deny
 from sockproxy.policy.target import BadTarget, parse
 from sockproxy.refused import Refused
@@ -26,7 +25,7 @@ from sockproxy.streams import Shared
 from sockproxy.upgrade import ABNORMAL, Greet, Peer, Refusal, Socket
 from sockproxy.usage import RETRY_S, Seat
 
-log = Logger()
+log = Logger(__name__)
 
 PENDING_MAX_BYTES = 64 * 1024
 
@@ -57,9 +56,10 @@ def greeter(name: str, hub: Hub) -> Greet:
             seat = Deny(refused.code, refused.text)
         if isinstance(seat, Deny):
             log.info(
-                "raw {backend} for {origin} denied: {reason}",
+                "raw {backend} for {origin} from {peer} denied: {reason}",
                 backend=name,
                 origin=visitor.origin,
+                peer=visitor.peer,
                 reason=seat.why or seat.reason,
             )
             passing = seat.code in PASSING

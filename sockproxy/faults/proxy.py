@@ -24,6 +24,7 @@ from twisted.internet.protocol import Factory, Protocol
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from sockproxy.escape import escaped
 from sockproxy.faults.again import Again
 from sockproxy.faults.kinds import Cut, Replay, Stall
 from sockproxy.faults.passage import Passage
@@ -33,6 +34,7 @@ from sockproxy.faults.successors import Successors
 from sockproxy.faults.talk import Talk
 
 CONNECT_TIMEOUT_S = 10.0
+LINE_MAX_BYTES = 1000
 LOCAL = "127.0.0.1"
 
 # Counted when they happen; every other fault when it is decided.
@@ -212,7 +214,7 @@ class FaultProxy:
         self._tell(f"seed {self.plan.seed}: {text}")
 
     def _log(self, text: str) -> None:
-        self.log.info("{text}", text=text)
+        self.log.info("{text}", text=escaped(text, LINE_MAX_BYTES))
 
 
 def _way(host: str) -> Any:

@@ -9,7 +9,6 @@ session's business, who may attach the hub's.
 
 from __future__ import annotations
 
-from twisted.logger import Logger
 from twisted.web import http
 from twisted.web.http import Request
 from twisted.web.server import NOT_DONE_YET
@@ -25,6 +24,7 @@ from sockproxy.links import hello
 from sockproxy.links.answers import Answer, Poll, Stream
 from sockproxy.links.lag import Lag
 from sockproxy.live import LiveSession
+from sockproxy.logs import Logger
 from sockproxy.place import Place
 from sockproxy.refused import Refused
 
@@ -115,7 +115,12 @@ class Requests(Place):
         policy = self._hub.shared.policy
         if not policy.origin_known(visited.origin):
             hint = policy.origin_hint(visited.origin)
-            self.log.info("refused {origin}: {hint}", origin=visited.origin, hint=hint)
+            self.log.info(
+                "refused {origin} from {peer}: {hint}",
+                origin=visited.origin,
+                peer=visited.peer,
+                hint=hint,
+            )
             # A page sees no status of another origin; it is to see why, as on a WebSocket.
             request.setResponseCode(http.FORBIDDEN)
             _open_to(request, visited)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall
-from twisted.logger import Logger
 
 from sockproxy import tasks
 from sockproxy.codes import Code, close_code
@@ -21,6 +20,7 @@ from sockproxy.hub import Hub
 from sockproxy.links import hello
 from sockproxy.links.probe import PROBE_WITHIN_S, Probe
 from sockproxy.live import LiveSession
+from sockproxy.logs import Logger
 from sockproxy.refused import Refused
 from sockproxy.upgrade import Greet, Refusal, Socket
 
@@ -56,7 +56,12 @@ class WebSocketLink:
         origin = self._visitor.origin
         if not shared.policy.origin_known(origin):
             hint = shared.policy.origin_hint(origin)
-            self.log.info("refused {origin}: {hint}", origin=origin, hint=hint)
+            self.log.info(
+                "refused {origin} from {peer}: {hint}",
+                origin=origin,
+                peer=self._visitor.peer,
+                hint=hint,
+            )
             self._refuse(Refused(Code.ORIGIN, hint))
             return
         self._expect_hello(shared.limits.hello_timeout)

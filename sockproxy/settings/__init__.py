@@ -5,7 +5,7 @@ checks all read it, so that no option can be dead or undocumented. Durations are
 sizes bytes; how a file writes them is in `ini`.
 """
 
-from sockproxy.settings.limits import Limits
+from sockproxy.settings.allowances import Limits
 from sockproxy.settings.sections import (
     Access,
     Backend,

@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import Field, SecretBytes, SecretStr
 
-from sockproxy.settings.limits import Limits
+from sockproxy.settings.allowances import Limits
 from sockproxy.settings.units import Duration, Model, Size
 
 
@@ -61,6 +61,11 @@ class Destination(Model):
 class Service(Model):
     """[sockproxy]: the service as a whole."""
 
+    include: tuple[str, ...] = Field(
+        default=(),
+        description="files with more sections, one path or pattern such as conf.d/*.ini per line,"
+        " from this file's folder",
+    )
     playground: bool = Field(
         default=False, description="serve the playground page at / with its cut button"
     )

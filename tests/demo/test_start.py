@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import sys
+from io import StringIO
+
 import pytest
 from twisted.internet.testing import MemoryReactorClock
 
@@ -72,3 +76,21 @@ def test_listen_overrides_the_port() -> None:
     reactor = MemoryReactorClock()
     make_demo(reactor, "tcp:9000").startService()
     assert reactor.tcpServers[-1][0] == 9000
+
+
+class Full(StringIO):
+    """A stdout on a disk that is full."""
+
+    def write(self, text: str) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_a_greeting_that_cannot_be_written_is_no_reason_not_to_serve(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sys, "__stdout__", Full())
+    demo = make_demo(MemoryReactorClock(), ENDPOINT)
+
+    demo.startService()
+    assert demo.running
+    demo.stopService()

@@ -46,7 +46,7 @@ def listening(folder: Path, port: int, *command: str) -> Iterator[Server]:
             [program, *command[1:]], cwd=folder, stdout=output, stderr=subprocess.STDOUT
         )
     try:
-        _wait_until_up(process, port, log)
+        wait_until_up(process, port, log)
         yield Server(port, log, process.pid)
     finally:
         process.terminate()
@@ -56,7 +56,7 @@ def listening(folder: Path, port: int, *command: str) -> Iterator[Server]:
         process.wait()
 
 
-def _wait_until_up(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
+def wait_until_up(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
     deadline = time.monotonic() + START_TIMEOUT_S
     while time.monotonic() < deadline and process.poll() is None:
         try:

@@ -129,6 +129,20 @@ def test_a_taken_address_ends_twistd_with_the_line_of_the_file(
     assert not (tmp_path / "twistd.pid").exists()
 
 
+def test_an_included_file_is_served_and_told_of_by_its_name(tmp_path: Path, occupied: int) -> None:
+    (tmp_path / "proxy.ini").write_text("[sockproxy]\ninclude = conf.d/*.ini\n")
+    (tmp_path / "conf.d").mkdir()
+    web = tmp_path / "conf.d" / "web.ini"
+
+    web.write_text(INI.format(port=0))
+    with started(tmp_path, "twistd", "-n", "sockproxy", "--config", "proxy.ini") as process:
+        line_with(r"Front starting on (\d+)", process.stdout)
+    web.write_text(INI.format(port=occupied))
+    ended = refused(tmp_path, "twistd", "-n", "sockproxy", "--config", "proxy.ini")
+    assert ended.returncode == 1
+    assert "conf.d/web.ini:2: [listen web] endpoint: cannot listen" in ended.stderr + ended.stdout
+
+
 def test_a_daemon_tells_its_parent_that_the_address_is_taken(tmp_path: Path, occupied: int) -> None:
     (tmp_path / "proxy.ini").write_text(INI.format(port=occupied))
 
