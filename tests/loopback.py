@@ -114,10 +114,10 @@ class Wire(Protocol):
 
     async def frame(self) -> Frame:
         """Return the server's next frame."""
-        await self.until(lambda: _cut(self.received) is not None or self.lost is not None)
-        cut = _cut(self.received)
-        assert cut is not None, f"connection lost before a frame: {self.lost}"
-        found, size = cut
+        await self.until(lambda: cut(self.received) is not None or self.lost is not None)
+        first = cut(self.received)
+        assert first is not None, f"connection lost before a frame: {self.lost}"
+        found, size = first
         self.received = self.received[size:]
         return found
 
@@ -131,7 +131,8 @@ class Wire(Protocol):
             await self.gone()
 
 
-def _cut(data: bytes) -> tuple[Frame, int] | None:
+def cut(data: bytes) -> tuple[Frame, int] | None:
+    """Return the first frame of a server in `data` and its size, None while it is not whole."""
     if len(data) < 2:
         return None
     length, at = data[1] & 0x7F, 2
