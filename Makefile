@@ -38,6 +38,8 @@ soak: packages $(VENV)/test.stamp
 	$(RUN)/python -m benchmarks.switch
 	$(RUN)/python -m benchmarks.outage
 	$(RUN)/python -m benchmarks.bounds
+	$(RUN)/python -m benchmarks.hostile
+	$(RUN)/python -m benchmarks.refusals
 
 bench: $(VENV)/test.stamp
 	$(RUN)/python -m benchmarks.bounds

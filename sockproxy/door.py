@@ -195,6 +195,12 @@ class Channel(http.HTTPChannel):
         if not self._is_feeding:
             self._feed()
 
+    def resumeProducing(self) -> None:
+        """Go on with the next request: the answers to those before it have left."""
+        super().resumeProducing()
+        if not self._is_feeding:
+            self._feed()
+
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self._end()
         super().connectionLost(reason)
@@ -209,14 +215,17 @@ class Channel(http.HTTPChannel):
             self.entry.rest()
 
     def _feed(self) -> None:
-        """Hand over all that may be handed over now."""
+        """Hand over all that may be handed over now, none on top of answers nobody reads."""
         self._is_feeding = True
-        while self._waiting and not self._is_over and not self._handlingRequest:
+        while self._waiting and not self._is_over and not self._is_busy():
             if self._body_left:
                 self._feed_body()
             elif not self._feed_head():
                 break
         self._is_feeding = False
+
+    def _is_busy(self) -> bool:
+        return self._handlingRequest or self._waitingForTransport
 
     def _feed_body(self) -> None:
         part, self._waiting = self._waiting[: self._body_left], self._waiting[self._body_left :]

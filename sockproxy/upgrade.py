@@ -32,13 +32,17 @@ from sockproxy.logs import Logger
 from sockproxy.place import Place, answer, answer_later
 
 MESSAGE_MAX_BYTES = 256 * 1024
+FRAGMENTS_MAX = 1024
 SLICE_BYTES = 8 * 1024
 CLOSE_TIMEOUT_S = 2.0
 SLOW_CLOSE_TIMEOUTS = 15
 CLOSE_REASON_MAX_BYTES = 123
+# How far the answer to a close is looked for in what a browser that we failed still sends.
+FAREWELL_MAX_BYTES = 64 * 1024
 PING_S = 25
 PING_TIMEOUT_S = 15
 UPGRADE_REQUIRED = 426
+TOO_BIG = 1009
 INTERNAL_ERROR = 1011
 NO_CODE = 1005
 ABNORMAL = 1006
@@ -233,6 +237,8 @@ class Connection(WebSocketServerProtocol):  # type: ignore[misc]  # autobahn is 
     failures = Logger()
     closeHandshakeTimeoutCall: IDelayedCall | None
     message_data: list[bytes] | None
+    frame_data: list[bytes] | None = None
+    control_frame_data: list[bytes] | None = None
 
     def __init__(self, peer: Peer) -> None:
         super().__init__()
@@ -240,6 +246,9 @@ class Connection(WebSocketServerProtocol):  # type: ignore[misc]  # autobahn is 
         self._full = False
         self._held = False
         self._told = False
+        self._fragments = 0
+        self._farewell_bytes = FAREWELL_MAX_BYTES
+        self._pong_due: bytes | None = None
         self._timeouts_left = SLOW_CLOSE_TIMEOUTS
         self._linger: IDelayedCall | None = None
 
@@ -307,6 +316,9 @@ class Connection(WebSocketServerProtocol):  # type: ignore[misc]  # autobahn is 
 
     def resumeProducing(self) -> None:
         self._full = False
+        payload, self._pong_due = self._pong_due, None
+        if payload is not None:
+            self.sendPong(payload)
         self._tell(self._peer.drained)
 
     def stopProducing(self) -> None:
@@ -355,14 +367,41 @@ class Connection(WebSocketServerProtocol):  # type: ignore[misc]  # autobahn is 
         later: IDelayedCall = factory.reactor.callLater(factory.close_timeout_s, act)
         return later
 
+    # As autobahn's, where it would go on without end.
+
+    def onPing(self, payload: bytes) -> None:
+        """Answer; a browser that does not read is owed a pong to its newest ping only."""
+        if self._full:
+            self._pong_due = payload
+        else:
+            self.sendPong(payload)
+
+    def onMessageFrame(self, payload: list[bytes]) -> None:
+        assert self.message_data is not None
+        self._fragments += 1
+        if self._fragments > FRAGMENTS_MAX:
+            self.message_data.clear()
+            self._fail_connection(TOO_BIG, f"a message of more than {FRAGMENTS_MAX} fragments")
+        else:
+            self.message_data += payload
+
+    def _is_over(self, more_bytes: int) -> bool:
+        """Return whether what comes has no meaning any more, not even an answer to a close."""
+        if self.failedByMe:
+            self._farewell_bytes -= more_bytes
+        return self._farewell_bytes < 0 or self.state == WebSocketProtocol.STATE_CLOSED
+
     # autobahn builds a coloured debug line for every read and write, even unseen ones, copies
     # all that it has not looked at for every frame, and makes a Deferred for every message.
 
     def dataReceived(self, data: bytes) -> None:
         for at in range(0, len(data), SLICE_BYTES):
-            self._dataReceived(data[at : at + SLICE_BYTES])
+            part = data[at : at + SLICE_BYTES]
+            if not self._is_over(len(part)):
+                self._dataReceived(part)
 
     def onMessageEnd(self) -> None:
+        self._fragments = 0
         if not self.failedByMe and self.message_data is not None:
             self.onMessage(b"".join(self.message_data), self.message_is_binary)
         self.message_data = None

@@ -36,8 +36,10 @@ def head(path: str, *more: str, without: str = "") -> bytes:
     return "\r\n".join([*lines, *more, "", ""]).encode("latin-1")
 
 
-def masked(opcode: int, payload: bytes, *, final: bool = True, mask: bool = True) -> bytes:
-    """Return one frame of a client (RFC 6455 section 5.2)."""
+def masked(
+    opcode: int, payload: bytes, *, final: bool = True, mask: bool = True, key: bytes = b""
+) -> bytes:
+    """Return one frame of a client (RFC 6455 section 5.2), under a fresh key unless told."""
     first = (0x80 if final else 0) | opcode
     bit = 0x80 if mask else 0
     if len(payload) < 126:
@@ -48,7 +50,7 @@ def masked(opcode: int, payload: bytes, *, final: bool = True, mask: bool = True
         length = bytes((bit | 127,)) + len(payload).to_bytes(8, "big")
     if not mask:
         return bytes((first,)) + length + payload
-    key = os.urandom(4)
+    key = key or os.urandom(4)
     body = bytes(byte ^ key[i % 4] for i, byte in enumerate(payload))
     return bytes((first,)) + length + key + body
 
@@ -81,13 +83,18 @@ class Wire(Protocol):
         self.lost = reason
         self._look()
 
-    async def until(self, check: Callable[[], bool]) -> None:
+    async def until(self, check: Callable[[], bool], timeout_s: float = WAIT_S) -> None:
         """Wait until `check` holds; looked at whenever this wire hears something."""
         if check():
             return
         waiter: Deferred[None] = Deferred()
-        self._waiters.append((check, waiter))
-        await waiter.addTimeout(WAIT_S, reactor)
+        item = (check, waiter)
+        self._waiters.append(item)
+        try:
+            await waiter.addTimeout(timeout_s, reactor)
+        finally:
+            if item in self._waiters:
+                self._waiters.remove(item)
 
     def _look(self) -> None:
         for item in list(self._waiters):
@@ -107,10 +114,10 @@ class Wire(Protocol):
 
     async def frame(self) -> Frame:
         """Return the server's next frame."""
-        await self.until(lambda: _cut(self.received) is not None or self.lost is not None)
-        cut = _cut(self.received)
-        assert cut is not None, f"connection lost before a frame: {self.lost}"
-        found, size = cut
+        await self.until(lambda: cut(self.received) is not None or self.lost is not None)
+        first = cut(self.received)
+        assert first is not None, f"connection lost before a frame: {self.lost}"
+        found, size = first
         self.received = self.received[size:]
         return found
 
@@ -124,7 +131,8 @@ class Wire(Protocol):
             await self.gone()
 
 
-def _cut(data: bytes) -> tuple[Frame, int] | None:
+def cut(data: bytes) -> tuple[Frame, int] | None:
+    """Return the first frame of a server in `data` and its size, None while it is not whole."""
     if len(data) < 2:
         return None
     length, at = data[1] & 0x7F, 2
@@ -160,10 +168,10 @@ async def backend(protocol: Callable[[], Protocol]) -> AsyncIterator[int]:
 
 
 @asynccontextmanager
-async def wire(port: int, own: str = "127.0.0.1") -> AsyncIterator[Wire]:
+async def wire(port: int, own: str = "127.0.0.1", kind: type[Wire] = Wire) -> AsyncIterator[Wire]:
     """Connect to a port of this machine, from an address of this machine."""
     endpoint = TCP4ClientEndpoint(reactor, "127.0.0.1", port, bindAddress=(own, 0))
-    connected = await connectProtocol(endpoint, Wire())
+    connected = await connectProtocol(endpoint, kind())
     try:
         yield connected
     finally:

@@ -270,6 +270,20 @@ class Held:
         assert self.clock.getDelayedCalls() == []
 
 
+def test_no_request_is_answered_on_top_of_answers_that_nobody_reads() -> None:
+    """A segment of requests for a file would else be a thousand copies of it in memory."""
+    held = Held()
+    get = b"GET / HTTP/1.1\r\nHost: gw.example\r\n\r\n"
+
+    held.channel.pauseProducing()  # as its transport does, where too much is unsent
+    held.channel.dataReceived(3 * get)
+    assert held.answers() == []
+
+    held.channel.resumeProducing()
+    assert held.answers() == [200, 200, 200]
+    held.ends()
+
+
 def test_a_head_has_ten_seconds_whatever_comes_meanwhile() -> None:
     held = Held()
     for byte in b"GET / HTT":

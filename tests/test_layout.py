@@ -29,7 +29,7 @@ TESTS_OF_THE_WHOLE = {
     "test_layout.py",
     "test_packaging.py",
 }
-FOLDERS_OF_THE_WHOLE = {"browser", "faults", "integration"}
+FOLDERS_OF_THE_WHOLE = {"browser", "faults", "fuzz", "integration"}
 
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path.name != "__init__.py")
 TEST_FILES = sorted(

@@ -171,7 +171,7 @@ def test_a_line_of_the_log_cannot_be_forged(lines: list[str]) -> None:
     Held().say(b"PROXY UNKNOWN a\nforged\x1b[0m\r\n").ends()
 
     assert lines == [
-        "PROXY header of 10.0.0.1 refused: b'PROXY UNKNOWN a\\nforged\\x1b[0m' is no PROXY line"
+        "PROXY header of 10.0.0.1 refused: b'PROXY UNKNOWN a\\\\nforged\\\\x1b[0m' is no PROXY line"
     ]
 
 

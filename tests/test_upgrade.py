@@ -14,6 +14,8 @@ from twisted.web.resource import Resource
 from sockproxy.front import Visitor
 from sockproxy.upgrade import (
     CLOSE_TIMEOUT_S,
+    FAREWELL_MAX_BYTES,
+    FRAGMENTS_MAX,
     MESSAGE_MAX_BYTES,
     Connection,
     Peer,
@@ -146,6 +148,8 @@ async def test_a_bad_upgrade_gets_a_status_and_no_peer(request_bytes: bytes, sta
         (b"\x82\xff" + (MESSAGE_MAX_BYTES + 1).to_bytes(8, "big") + bytes(4), 1009),
         (masked(2, bytes(MESSAGE_MAX_BYTES), final=False) + masked(0, b"x"), 1009),
         (masked(9, bytes(126)), 1002),
+        (masked(2, b"", final=False) + masked(0, b"", final=False) * FRAGMENTS_MAX, 1009),
+        (b"\xc2" + masked(2, b"deflated")[1:], 1002),
     ],
     ids=[
         "unmasked",
@@ -157,6 +161,8 @@ async def test_a_bad_upgrade_gets_a_status_and_no_peer(request_bytes: bytes, sta
         "frame over the limit",
         "fragments over the limit",
         "long ping",
+        "fragments without end",
+        "a compressed message",
     ],
 )
 @pytest_twisted.ensureDeferred
@@ -310,6 +316,67 @@ def test_a_socket_that_we_do_not_read_is_not_taken_for_dead() -> None:
     assert transport.disconnecting
     connection.connectionLost()
     assert peer.ends == [1006]
+
+
+def test_a_message_may_come_in_so_many_fragments_again_and_again() -> None:
+    peer = Echo()
+    connection, transport = connected(peer)
+    heard: list[bytes] = []
+    peer.message = lambda data, text: heard.append(data)  # type: ignore[method-assign]
+
+    message = masked(2, b"a", final=False) + masked(0, b"b", final=False) * (FRAGMENTS_MAX - 2)
+    for _ in range(3):
+        connection.dataReceived(message + masked(9, b"between") + masked(0, b"c"))
+
+    assert heard == [b"a" + b"b" * (FRAGMENTS_MAX - 2) + b"c"] * 3
+    assert transport.value() == loopback.masked(10, b"between", mask=False) * 3
+    connection.dropConnection(abort=True)
+    connection.connectionLost()
+
+
+def test_a_browser_that_reads_no_pong_gets_the_last_one_only() -> None:
+    """A peer may answer only the newest of many pings (RFC 6455 section 5.5.3)."""
+    connection, transport = connected(Echo())
+
+    connection.dataReceived(masked(9, b"first"))
+    connection.pauseProducing()
+    for number in range(1000):
+        connection.dataReceived(masked(9, b"%d" % number))
+    assert transport.value() == masked(10, b"first", mask=False)
+
+    connection.resumeProducing()
+    connection.resumeProducing()
+    assert transport.value() == masked(10, b"first", mask=False) + masked(10, b"999", mask=False)
+    connection.dropConnection(abort=True)
+    connection.connectionLost()
+
+
+@pytest.mark.parametrize("opcode", [2, 9])
+def test_nothing_is_kept_of_what_follows_a_bad_frame(opcode: int) -> None:
+    connection, transport = connected(Echo())
+    endless = bytes((0x80 | opcode, 0xFF)) + (2**62).to_bytes(8, "big") + bytes(4)
+
+    connection.dataReceived(endless)
+    assert transport.value()[:1] == b"\x88"
+    for _ in range(50):
+        connection.dataReceived(bytes(100_000))
+
+    kept = [*(connection.control_frame_data or []), *(connection.frame_data or [])]
+    assert len(connection.data) + sum(map(len, kept)) <= FAREWELL_MAX_BYTES
+    connection.dropConnection(abort=True)
+    connection.connectionLost()
+
+
+def test_nothing_is_kept_of_what_follows_the_end() -> None:
+    connection, transport = connected(Echo())
+    connection.dataReceived(masked(8, b""))
+    assert transport.value()[:1] == b"\x88"
+
+    for _ in range(50):
+        connection.dataReceived(bytes(100_000))
+
+    assert connection.data == b""
+    connection.connectionLost()
 
 
 def calls(act: Any) -> int:
