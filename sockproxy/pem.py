@@ -1,7 +1,7 @@
 """Which certificates and which key does a file hold?
 
 Asked when the settings are loaded, so that a wrong file is told before anybody connects, and
-again at each connection, so that a renewed one counts.
+again when it is used or has changed, so that a renewed one counts.
 """
 
 from __future__ import annotations
@@ -21,9 +21,11 @@ class BadPem(ValueError):
 def certificates(file: str) -> Sequence[Certificate]:
     """Return the certificates of a file, at least one. Raises `BadPem`, `OSError`."""
     try:
-        return load_pem_x509_certificates(_bytes(file))
-    except ValueError:
-        raise BadPem(f"{file!r} holds no certificate in PEM form") from None
+        found = load_pem_x509_certificates(_bytes(file))
+        found[0].public_key()
+    except (ValueError, UnsupportedAlgorithm):
+        raise BadPem(f"{file!r} holds no certificate in PEM") from None
+    return found
 
 
 def key(file: str) -> PrivateKeyTypes:
@@ -31,10 +33,10 @@ def key(file: str) -> PrivateKeyTypes:
     try:
         return load_pem_private_key(_bytes(file), password=None)
     except TypeError:
-        text = f"{file!r} holds a key with a passphrase, and nobody is there to type it"
+        text = f"the private key in {file!r} has a passphrase; `openssl pkey` takes it off"
         raise BadPem(text) from None
     except (ValueError, UnsupportedAlgorithm):
-        raise BadPem(f"{file!r} holds no private key in PEM form") from None
+        raise BadPem(f"{file!r} holds no private key in PEM") from None
 
 
 def pair(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from ipaddress import ip_network
+from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
@@ -18,7 +19,7 @@ from twisted.internet.testing import MemoryReactor
 
 from sockproxy import secret
 from sockproxy.endpoint import MAX_PORT, parse_target
-from sockproxy.policy import destination, host, networks, origin, preamble
+from sockproxy.policy import destination, host, networks, origin, preamble, revoked
 from sockproxy.settings import Bytes, Seconds, TicketKey
 
 _UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
@@ -152,6 +153,16 @@ def _check_key(algorithm: str, content: bytes) -> None:
         raise ValueError("it is no public Ed25519 key in PEM")
 
 
+def _revoked(text: str) -> str:
+    try:
+        revoked.parse(Path(text).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ValueError(f"{text!r} cannot be read: {error.strerror}") from None
+    except ValueError as error:
+        raise ValueError(f"{text!r}: {error}") from None
+    return text
+
+
 def _printable(text: str) -> str:
     if not _NAME.fullmatch(text):
         raise ValueError(f"{text[:40]!r} is no name of printable characters without spaces")
@@ -211,6 +222,7 @@ _SPECIAL: dict[str, Callable[[str], Any]] = {
     "origins": lambda text: _each(text, _origin),
     "principals": lambda text: _each(text, _printable),
     "keys": lambda text: _each(text, _ticket_key),
+    "revoked": _revoked,
     "cookies": lambda text: _each(text, _cookie),
     "url": _url,
     "trusted_proxies": lambda text: _each(text, _proxy),

@@ -42,16 +42,16 @@ def test_a_pair_is_read_from_one_file_or_two(folder: Path) -> None:
 
 @pytest.mark.parametrize("name", ["garbage", "cut", "empty", "key"])
 def test_what_is_no_certificate_is_told(folder: Path, name: str) -> None:
-    with pytest.raises(pem.BadPem, match=rf"{name}.pem' holds no certificate in PEM form"):
+    with pytest.raises(pem.BadPem, match=rf"{name}.pem' holds no certificate in PEM"):
         pem.certificates(str(folder / f"{name}.pem"))
 
 
 @pytest.mark.parametrize(
     ("name", "why"),
     [
-        ("garbage", "holds no private key in PEM form"),
-        ("empty", "holds no private key in PEM form"),
-        ("locked", "holds a key with a passphrase, and nobody is there to type it"),
+        ("garbage", "holds no private key in PEM"),
+        ("empty", "holds no private key in PEM"),
+        ("locked", "has a passphrase; `openssl pkey` takes it off"),
     ],
 )
 def test_what_is_no_key_is_told(folder: Path, name: str, why: str) -> None:

@@ -194,3 +194,14 @@ def test_an_option_without_a_value_may_be_written_as_one() -> None:
     assert convert(ForwardAuth, "url", "") is None
     assert convert(Tickets, "revoked", "") is None
     assert written(Tickets.model_fields["revoked"], None) == ""
+
+
+def test_a_list_of_what_is_revoked_has_to_be_there_and_sound(tmp_path: Path) -> None:
+    file = tmp_path / "revoked"
+    with pytest.raises(ValueError, match="revoked' cannot be read: No such file or directory"):
+        convert(Tickets, "revoked", str(file))
+    file.write_text("sub\n")
+    with pytest.raises(ValueError, match="revoked': line 1: write `jti ID` or `sub NAME`"):
+        convert(Tickets, "revoked", str(file))
+    file.write_text("sub mallory\n")
+    assert convert(Tickets, "revoked", str(file)) == str(file)

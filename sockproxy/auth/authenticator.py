@@ -50,6 +50,11 @@ class Authenticator:
     def __len__(self) -> int:
         return len(self._roll)
 
+    @property
+    def takes_cookies(self) -> bool:
+        """Whether a page's requests may bring its cookies, for the application to look at."""
+        return self._application is not None and self._application.takes_cookies
+
     def identify(self, asker: Asker, shown: Shown, owner: object) -> Deferred[Asker]:
         """Return `asker` with the ticket that he has shown, if any. Fails with `Refused`.
 

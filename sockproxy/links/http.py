@@ -126,6 +126,8 @@ class Requests(Place):
             _open_to(request, visited)
             return hello.refusal(Refused(Code.ORIGIN, hint))
         _open_to(request, visited)
+        if self._hub.shared.auth.takes_cookies:
+            request.setHeader(b"Access-Control-Allow-Credentials", b"true")
         assert request.content is not None
         try:
             return self.answer(request, visited, *hello.cut(request.content.read()))
