@@ -11,7 +11,7 @@ import re
 import socket
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from socketserver import BaseRequestHandler, ThreadingTCPServer
 from threading import Thread
@@ -48,8 +48,9 @@ EXAMPLES: dict[str, Example] = {
 class Echo(BaseRequestHandler):
     def handle(self) -> None:
         connection: socket.socket = self.request
-        while data := connection.recv(65_536):
-            connection.sendall(data)
+        with suppress(ConnectionResetError):  # as a page does that leaves
+            while data := connection.recv(65_536):
+                connection.sendall(data)
 
 
 class Server(ThreadingTCPServer):
