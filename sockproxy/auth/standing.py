@@ -21,6 +21,7 @@ Ask = Callable[[], Deferred[Asker]]
 
 EXPIRED = "the ticket has expired"
 REVOKED = "the ticket was revoked"
+REPLACED = "the application names another user now"
 # The application is asked again when so much of what it gave is over, and then so often.
 ASKED_AFTER = 0.8
 ASKED_EVERY_S = 5.0
@@ -29,8 +30,8 @@ ASKED_EVERY_S = 5.0
 class Standing:
     """One who is in by a ticket: `renew` when he has shown another one, `leave` when he goes.
 
-    `ask` asks anew for who vouched for him without his help. A no ends him, no answer changes
-    nothing: then he is in until his ticket expires.
+    `ask` asks anew for who vouched for him without his help. A no, or another user's name, ends
+    him; no answer changes nothing: then he is in until his ticket expires.
     """
 
     def __init__(self, roll: Roll, asker: Asker, end: End, ask: Ask | None) -> None:
@@ -64,8 +65,7 @@ class Standing:
     def look(self, now: float) -> None:
         """End him whose ticket has expired; ask for him whose ticket soon will."""
         if self.until <= now:
-            self.leave()
-            self.end(Code.TICKET_REFUSED, EXPIRED)
+            self._expel(Code.TICKET_REFUSED, EXPIRED)
         elif self._stale_at <= now and self._ask is not None and self._asking is None:
             self._stale_at = now + ASKED_EVERY_S
             asking = tasks.start(self._renewed(self._ask()), "asking for a user anew")
@@ -77,11 +77,17 @@ class Standing:
         except Refused as refused:
             self._asking = None
             if refused.code is not Code.BUSY:
-                self.leave()
-                self.end(refused.code, refused.text)
+                self._expel(refused.code, refused.text)
         else:
             self._asking = None
-            self.renew(asker)
+            if asker.principal == self.asker.principal:
+                self.renew(asker)
+            else:
+                self._expel(Code.TICKET_REFUSED, REPLACED)
+
+    def _expel(self, code: Code, text: str) -> None:
+        self.leave()
+        self.end(code, text)
 
 
 class Roll:

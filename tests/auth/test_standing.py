@@ -6,7 +6,7 @@ import pytest
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.task import Clock
 
-from sockproxy.auth.standing import ASKED_EVERY_S, EXPIRED, REVOKED, Roll, Standing
+from sockproxy.auth.standing import ASKED_EVERY_S, EXPIRED, REPLACED, REVOKED, Roll, Standing
 from sockproxy.codes import Code
 from sockproxy.policy.access import Asker
 from sockproxy.policy.revoked import Revoked
@@ -115,6 +115,17 @@ def test_a_no_ends_a_stay_at_once(code: Code) -> None:
     house.asked[0].errback(Refused(code, "not any more"))
 
     assert house.ends == [(code, "not any more")]
+    assert len(house.roll) == 0
+
+
+def test_nobody_stays_on_by_what_is_said_of_somebody_else() -> None:
+    house = House()
+    house.enter(known(), asks=True)
+
+    house.wait(80.0)
+    house.asked[0].callback(known(name="bob"))
+
+    assert house.ends == [(Code.TICKET_REFUSED, REPLACED)]
     assert len(house.roll) == 0
 
 
