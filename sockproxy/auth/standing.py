@@ -18,6 +18,7 @@ from sockproxy.refused import Refused
 
 End = Callable[[Code, str], None]
 Ask = Callable[[], Deferred[Asker]]
+Renewed = Callable[[Asker], None]
 
 EXPIRED = "the ticket has expired"
 REVOKED = "the ticket was revoked"
@@ -27,19 +28,27 @@ ASKED_AFTER = 0.8
 ASKED_EVERY_S = 5.0
 
 
+def nobody(asker: Asker) -> None:
+    """Hear of it where it changes nothing."""
+
+
 class Standing:
     """One who is in by a ticket: `renew` when he has shown another one, `leave` when he goes.
 
-    `ask` asks anew for who vouched for him without his help. A no, or another user's name, ends
-    him; no answer changes nothing: then he is in until his ticket expires.
+    `ask` asks anew for who vouched for him without his help, and `renewed` hears who he is from
+    then on. A no, or another user's name, ends him; no answer changes nothing: then he is in
+    until his ticket expires.
     """
 
-    def __init__(self, roll: Roll, asker: Asker, end: End, ask: Ask | None) -> None:
+    def __init__(
+        self, roll: Roll, asker: Asker, end: End, ask: Ask | None, renewed: Renewed
+    ) -> None:
         self.asker = asker
         self.until = self._stale_at = 0.0
         self.end = end
         self._roll = roll
         self._ask = ask
+        self._tell = renewed
         self._asking: Deferred[None] | None = None
         self.renew(asker)
 
@@ -82,6 +91,7 @@ class Standing:
             self._asking = None
             if asker.principal == self.asker.principal:
                 self.renew(asker)
+                self._tell(asker)
             else:
                 self._expel(Code.TICKET_REFUSED, REPLACED)
 
@@ -100,9 +110,11 @@ class Roll:
     def __len__(self) -> int:
         return len(self._standings)
 
-    def enter(self, asker: Asker, end: End, ask: Ask | None = None) -> Standing:
+    def enter(
+        self, asker: Asker, end: End, ask: Ask | None = None, renewed: Renewed = nobody
+    ) -> Standing:
         """Watch over an asker from now on."""
-        standing = Standing(self, asker, end, ask)
+        standing = Standing(self, asker, end, ask, renewed)
         self._standings[standing] = None
         return standing
 

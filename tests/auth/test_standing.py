@@ -28,6 +28,7 @@ class House:
         self.roll = Roll(self.clock.seconds)
         self.ends: list[tuple[Code, str]] = []
         self.asked: list[Deferred[Asker]] = []
+        self.renewed: list[Asker] = []
 
     def ask(self) -> Deferred[Asker]:
         self.asked.append(Deferred())
@@ -35,7 +36,10 @@ class House:
 
     def enter(self, asker: Asker, *, asks: bool = False) -> Standing:
         return self.roll.enter(
-            asker, lambda code, text: self.ends.append((code, text)), self.ask if asks else None
+            asker,
+            lambda code, text: self.ends.append((code, text)),
+            self.ask if asks else None,
+            self.renewed.append,
         )
 
     def wait(self, seconds: float) -> None:
@@ -102,6 +106,7 @@ def test_who_was_vouched_for_is_asked_for_before_the_end() -> None:
     house.asked[0].callback(known(100.0))
 
     assert standing.expires_s == 100
+    assert house.renewed == [known(100.0)]
     house.wait(99.0)
     assert house.ends == []
 
