@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import os
 import shlex
-import stat
 from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 
@@ -23,6 +22,7 @@ from OpenSSL import SSL
 from twisted.internet.interfaces import IOpenSSLServerConnectionCreator
 from zope.interface import implementer
 
+from sockproxy import rights
 from sockproxy.logs import Logger
 
 CIPHERS = (
@@ -132,9 +132,11 @@ def _key(files: Files) -> Any:
     except TypeError:
         text = f"the private key in {path!r} has a passphrase; `openssl pkey` takes it off"
         raise BadCertificate(option, text) from None
-    if mode & stat.S_IROTH:
-        text = f"the private key in {path!r} may be read by all: chmod o-r {shlex.quote(path)}"
-        raise BadCertificate(option, text)
+    may = rights.others(mode, secret=True)
+    if may:
+        all_may = "be read" if may == "read" else "be written"
+        cure = f"chmod o-{may[0]} {shlex.quote(path)}"
+        raise BadCertificate(option, f"the private key in {path!r} may {all_may} by all: {cure}")
     return key
 
 

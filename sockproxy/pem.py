@@ -6,12 +6,15 @@ again at each connection, so that a renewed one counts.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from cryptography.x509 import Certificate, load_pem_x509_certificates
+
+from sockproxy import rights
 
 
 class BadPem(ValueError):
@@ -20,16 +23,18 @@ class BadPem(ValueError):
 
 def certificates(file: str) -> Sequence[Certificate]:
     """Return the certificates of a file, at least one. Raises `BadPem`, `OSError`."""
+    content = _bytes(file)
     try:
-        return load_pem_x509_certificates(_bytes(file))
+        return load_pem_x509_certificates(content)
     except ValueError:
         raise BadPem(f"{file!r} holds no certificate in PEM form") from None
 
 
 def key(file: str) -> PrivateKeyTypes:
     """Return the private key of a file. Raises `BadPem`, `OSError`."""
+    content = _bytes(file, secret=True)
     try:
-        return load_pem_private_key(_bytes(file), password=None)
+        return load_pem_private_key(content, password=None)
     except TypeError:
         text = f"{file!r} holds a key with a passphrase, and nobody is there to type it"
         raise BadPem(text) from None
@@ -50,6 +55,10 @@ def pair(
     return chain, own
 
 
-def _bytes(file: str) -> bytes:
+def _bytes(file: str, *, secret: bool = False) -> bytes:
+    """Return what a file holds, that others may not choose nor, if `secret`, know."""
     with open(file, "rb") as opened:
+        may = rights.others(os.fstat(opened.fileno()).st_mode, secret=secret)
+        if may:
+            raise BadPem(f"others may {may} {file!r}; chmod o-{may[0]} it")
         return opened.read()
