@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable
 from ipaddress import ip_network
@@ -16,9 +17,9 @@ from pydantic.fields import FieldInfo
 from twisted.internet.endpoints import serverFromString
 from twisted.internet.testing import MemoryReactor
 
-from sockproxy import secret
+from sockproxy import rights, secret
 from sockproxy.endpoint import MAX_PORT, parse_target
-from sockproxy.policy import destination, host, networks, origin, preamble
+from sockproxy.policy import destination, host, networks, origin, preamble, revoked
 from sockproxy.settings import Bytes, Seconds, TicketKey
 
 _UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
@@ -128,7 +129,8 @@ def _ticket_key(text: str) -> TicketKey:
     kid, name, source = [*text.split(None, 2), "", "", ""][:3]
     algorithm = _ALGORITHMS.get(name)
     if not _KID.fullmatch(kid) or algorithm is None or not source:
-        raise ValueError(f"{kid[:40]!r}: write KID HS256 SECRET or KID EdDSA SECRET")
+        # What stands there may be a secret that stands in the wrong place.
+        raise ValueError("write KID HS256 SECRET or KID EdDSA SECRET")
     try:
         material = secret.read(source, public=algorithm == "EdDSA")
         _check_key(algorithm, material.get_secret_value())
@@ -166,8 +168,25 @@ def _cookie(text: str) -> str:
 
 def _url(text: str) -> str:
     parts = urlsplit(text)
-    if not _URL.fullmatch(text) or not parts.hostname or parts.username is not None:
+    if parts.username is not None:
+        raise ValueError("a URL holds no password; write http://HOST[:PORT]/PATH")
+    if not _URL.fullmatch(text) or not parts.hostname:
         raise ValueError(f"{text!r}: write http://HOST[:PORT]/PATH or https://HOST[:PORT]/PATH")
+    return text
+
+
+def _revoked(text: str) -> str:
+    """Return the name of a list that can be read: one that cannot would revoke nothing."""
+    try:
+        with open(text, encoding="utf-8") as file:
+            may = rights.others(os.fstat(file.fileno()).st_mode)
+            revoked.parse(file.read())
+    except OSError as error:
+        raise ValueError(f"{text!r} cannot be read: {error.strerror}") from None
+    except ValueError as error:
+        raise ValueError(f"{text!r}: {error}") from None
+    if may:
+        raise ValueError(f"others may {may} {text!r}; chmod o-{may[0]} it")
     return text
 
 
@@ -211,6 +230,7 @@ _SPECIAL: dict[str, Callable[[str], Any]] = {
     "origins": lambda text: _each(text, _origin),
     "principals": lambda text: _each(text, _printable),
     "keys": lambda text: _each(text, _ticket_key),
+    "revoked": _revoked,
     "cookies": lambda text: _each(text, _cookie),
     "url": _url,
     "trusted_proxies": lambda text: _each(text, _proxy),
