@@ -126,6 +126,8 @@ class Requests(Place):
             _open_to(request, visited)
             return hello.refusal(Refused(Code.ORIGIN, hint))
         _open_to(request, visited)
+        # A page that leaves sends a beacon: it reads no answer, and its console would tell.
+        request.setHeader(b"Cross-Origin-Resource-Policy", b"cross-origin")
         assert request.content is not None
         try:
             return self.answer(request, visited, *hello.cut(request.content.read()))
