@@ -10,20 +10,17 @@ new connection gets the old certificate or the new one, and never a half.
 
 from __future__ import annotations
 
-import os
-import shlex
-from collections.abc import Sequence
-from typing import Any, Literal, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, NamedTuple, TypeVar
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from OpenSSL import SSL
 from twisted.internet.interfaces import IOpenSSLServerConnectionCreator
 from zope.interface import implementer
 
-from sockproxy import rights
+from sockproxy import pem
 from sockproxy.logs import Logger
+from sockproxy.stamp import Stamp, stamp
 
 CIPHERS = (
     b"ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256"
@@ -38,6 +35,7 @@ _OPTIONS = (
     | SSL.OP_NO_TICKET
 )
 
+Content = TypeVar("Content")
 Option = Literal["certificate", "private_key"]
 
 
@@ -108,43 +106,27 @@ def context(files: Files, protocols: Sequence[bytes] = ()) -> SSL.Context:
     return strict
 
 
-def _chain(files: Files) -> list[x509.Certificate]:
-    content, _ = _read("certificate", files.certificate)
-    try:
-        chain = x509.load_pem_x509_certificates(content)
-        chain[0].public_key()
-    except (ValueError, UnsupportedAlgorithm):
-        text = f"{files.certificate!r} holds no certificate in PEM; begin it with the server's"
-        raise BadCertificate("certificate", text) from None
-    return chain
+def _chain(files: Files) -> Sequence[x509.Certificate]:
+    return _read("certificate", files.certificate, pem.certificates)
 
 
 def _key(files: Files) -> Any:
     """Return the private key, of whatever kind."""
     option: Option = "private_key" if files.private_key else "certificate"
     path = files.private_key or files.certificate
-    content, mode = _read(option, path)
     try:
-        key = load_pem_private_key(content, password=None)
-    except (ValueError, UnsupportedAlgorithm):
+        return _read(option, path, pem.key)
+    except BadCertificate as bad:
         advice = "" if files.private_key else "; add private_key = FILE"
-        raise BadCertificate(option, f"{path!r} holds no private key in PEM{advice}") from None
-    except TypeError:
-        text = f"the private key in {path!r} has a passphrase; `openssl pkey` takes it off"
-        raise BadCertificate(option, text) from None
-    may = rights.others(mode, secret=True)
-    if may:
-        all_may = "be read" if may == "read" else "be written"
-        cure = f"chmod o-{may[0]} {shlex.quote(path)}"
-        raise BadCertificate(option, f"the private key in {path!r} may {all_may} by all: {cure}")
-    return key
+        raise BadCertificate(option, f"{bad}{advice}") from None
 
 
-def _read(option: Option, path: str) -> tuple[bytes, int]:
-    """Return what a file holds, and who may read it."""
+def _read(option: Option, path: str, read: Callable[[str], Content]) -> Content:
+    """Return what a file holds. Raises `BadCertificate`."""
     try:
-        with open(path, "rb") as file:
-            return file.read(), os.fstat(file.fileno()).st_mode
+        return read(path)
+    except pem.BadPem as bad:
+        raise BadCertificate(option, str(bad)) from None
     except OSError as error:
         text = f"{path!r} cannot be read: {error.strerror}"
         raise BadCertificate(option, text) from None
@@ -166,14 +148,6 @@ def _strict(protocols: Sequence[bytes]) -> SSL.Context:
     return strict
 
 
-def _stamps(files: Files) -> list[tuple[int, int, int] | None]:
+def _stamps(files: Files) -> list[Stamp | None]:
     """Return what changes with the files; a chmod or chown of one that was refused, too."""
-    return [_stamp(path) for path in files if path]
-
-
-def _stamp(path: str) -> tuple[int, int, int] | None:
-    try:
-        found = os.stat(path)
-    except OSError:
-        return None
-    return found.st_ctime_ns, found.st_size, found.st_ino
+    return [stamp(path) for path in files if path]

@@ -20,9 +20,8 @@ from sockproxy.core.session import Role, Session
 from sockproxy.live import Link, LiveSession
 from sockproxy.logs import Logger
 from sockproxy.policy.access import Asker
-from sockproxy.policy.limits import TokenBucket
 from sockproxy.policy.quota import Full, Scope, Who
-from sockproxy.policy.tally import site
+from sockproxy.policy.tally import Rates, site
 from sockproxy.refused import RETRY_MS, Refused
 from sockproxy.room import Room
 from sockproxy.streams import Shared
@@ -48,7 +47,8 @@ class Hub:
         self._live: dict[bytes, LiveSession] = {}
         self._ended: dict[bytes, float] = {}
         self._held: dict[str, float] = {}
-        self._failures: dict[str, TokenBucket] = {}
+        limits = shared.limits
+        self._unknowns = Rates(limits.failed_attaches_per_s, limits.failed_attaches_burst)
         self._sweep = Every(shared.clock, SWEEP_S, self.sweep)
 
     def __len__(self) -> int:
@@ -170,14 +170,7 @@ class Hub:
 
     def _unknown(self, hello: frames.Hello, asker: Asker) -> Refused:
         """Return a refusal that tells nothing; who asks for many waits between them."""
-        now = self.shared.clock.seconds()
-        limits = self.shared.limits
-        address = site(asker.peer)
-        bucket = self._failures.get(address)
-        if bucket is None:
-            bucket = TokenBucket(limits.failed_attaches_per_s, limits.failed_attaches_burst, now)
-            self._failures[address] = bucket
-        if not bucket.take(now):
+        if not self._unknowns.take(site(asker.peer), self.shared.clock.seconds()):
             return Refused(Code.BUSY, "too many failed attaches from this address", RETRY_MS)
         name = hello.sid[:4].hex()
         self.log.info("session {session}: unknown, asked {peer}", session=name, peer=asker.peer)
@@ -223,9 +216,6 @@ class Hub:
                 break
             del self._ended[sid]
         self._held = {name: until for name, until in self._held.items() if until > now}
-        self._failures = {
-            address: bucket for address, bucket in self._failures.items() if not bucket.full(now)
-        }
 
 
 def _check_principal(live: LiveSession, asker: Asker) -> None:

@@ -134,9 +134,17 @@ class LiveSession:
         self._forget()
         self.streams.asker = asker
         auth = self._shared.auth
-        self._standing = standing = auth.enter(asker, shown, self.attach.sid, self.end)
+        sid = self.attach.sid
+        self._standing = standing = auth.enter(asker, shown, sid, self.end, self._vouched)
         if standing is not None:
             self.core.auth_result(Code.CLEAN, standing.expires_s)
+
+    def _vouched(self, asker: Asker) -> None:
+        """The application was asked anew, and says what the session's user may do now."""
+        self.streams.asker = replace(self.asker, ticket=asker.ticket)
+        if self._standing is not None:
+            self.core.auth_result(Code.CLEAN, self._standing.expires_s)
+        self.flush()
 
     def moved(self, asker: Asker) -> None:
         """The session's page asks from where `asker` is; who it is stays as it was."""

@@ -1,12 +1,13 @@
 """Which certificates and which key does a file hold?
 
 Asked when the settings are loaded, so that a wrong file is told before anybody connects, and
-again at each connection, so that a renewed one counts.
+again when it is used or has changed, so that a renewed one counts.
 """
 
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Sequence
 
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -23,23 +24,28 @@ class BadPem(ValueError):
 
 def certificates(file: str) -> Sequence[Certificate]:
     """Return the certificates of a file, at least one. Raises `BadPem`, `OSError`."""
-    content = _bytes(file)
+    content, may = _read(file)
     try:
-        return load_pem_x509_certificates(content)
-    except ValueError:
-        raise BadPem(f"{file!r} holds no certificate in PEM form") from None
+        found = load_pem_x509_certificates(content)
+        found[0].public_key()
+    except (ValueError, UnsupportedAlgorithm):
+        raise BadPem(f"{file!r} holds no certificate in PEM") from None
+    _refuse(file, may)
+    return found
 
 
 def key(file: str) -> PrivateKeyTypes:
     """Return the private key of a file. Raises `BadPem`, `OSError`."""
-    content = _bytes(file, secret=True)
+    content, may = _read(file, secret=True)
     try:
-        return load_pem_private_key(content, password=None)
+        found = load_pem_private_key(content, password=None)
     except TypeError:
-        text = f"{file!r} holds a key with a passphrase, and nobody is there to type it"
+        text = f"the private key in {file!r} has a passphrase; `openssl pkey` takes it off"
         raise BadPem(text) from None
     except (ValueError, UnsupportedAlgorithm):
-        raise BadPem(f"{file!r} holds no private key in PEM form") from None
+        raise BadPem(f"{file!r} holds no private key in PEM") from None
+    _refuse(file, may)
+    return found
 
 
 def pair(
@@ -55,10 +61,13 @@ def pair(
     return chain, own
 
 
-def _bytes(file: str, *, secret: bool = False) -> bytes:
-    """Return what a file holds, that others may not choose nor, if `secret`, know."""
+def _read(file: str, *, secret: bool = False) -> tuple[bytes, rights.May | None]:
+    """Return what a file holds, and what others may do to it that they must not."""
     with open(file, "rb") as opened:
         may = rights.others(os.fstat(opened.fileno()).st_mode, secret=secret)
-        if may:
-            raise BadPem(f"others may {may} {file!r}; chmod o-{may[0]} it")
-        return opened.read()
+        return opened.read(), may
+
+
+def _refuse(file: str, may: rights.May | None) -> None:
+    if may:
+        raise BadPem(f"others may {may} {file!r}: chmod o-{may[0]} {shlex.quote(file)}")

@@ -461,16 +461,3 @@ def test_what_fails_too_often_is_not_even_logged(caught_lines: list[str]) -> Non
     assert all(len(line) < 100 for line in caught_lines)
     assert "00000000: unknown" in caught_lines[0]
     assert (0).to_bytes(16, "big").hex() not in caught_lines[0]
-
-
-def test_the_sweep_forgets_who_failed_long_ago() -> None:
-    server = Server(FEW)
-    for n in range(100):
-        refusal(server, unknown(n), replace(ASKER, peer=f"192.0.2.{n}"))
-    assert len(server.hub._failures) == 100
-    server.hub.sweep()
-    assert len(server.hub._failures) == 100
-
-    server.reactor.advance(0.5)
-    server.hub.sweep()
-    assert not server.hub._failures

@@ -42,8 +42,8 @@ def test_every_file_of_a_tls_backend_is_looked_into(tmp_path: Path) -> None:
     files = f"ca={tmp_path}/ca.pem:certificate={tmp_path}/own.pem:privateKey={tmp_path}/k.pem"
 
     assert [*legs.problems(backend(f"tls:irc.example.org:6697:{files}"))] == [
-        ("target", f"'{tmp_path}/ca.pem' holds no certificate in PEM form"),
-        ("target", f"'{tmp_path}/own.pem' holds no certificate in PEM form"),
+        ("target", f"'{tmp_path}/ca.pem' holds no certificate in PEM"),
+        ("target", f"'{tmp_path}/own.pem' holds no certificate in PEM"),
         ("target", f"'{tmp_path}/k.pem' cannot be read: No such file or directory"),
     ]
 

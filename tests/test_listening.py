@@ -56,9 +56,9 @@ class Paced:
         return getattr(loopback.reactor, name)
 
 
-def gate(reactor: Any) -> Gate:
-    """Return a gate that lets everybody in."""
-    limits = Limits()
+def gate(reactor: Any, limits: Limits | None = None) -> Gate:
+    """Return a gate that lets everybody in, as far as its limits go."""
+    limits = limits or Limits()
     failures = Rates(limits.failures_per_s, limits.failures_burst)
     entrance = Entrance(limits, (), failures, reactor.seconds, lambda *_: None)
     return Gate(entrance, Descriptors(), reactor)
@@ -67,12 +67,13 @@ def gate(reactor: Any) -> Gate:
 class Running:
     """A listener, and what is behind its door."""
 
-    def __init__(self, listener: Listener) -> None:
+    def __init__(self, listener: Listener, limits: Limits | None = None) -> None:
         self.told = Told()
         self._reactor = Paced()
         options = Service(trusted_proxies=(ip_network("127.0.0.0/8"),))
         front = Front(self.told, LIMIT, options, self._reactor)
-        self.service = listening("web", listener, front, gate(self._reactor), self._reactor)
+        self.gate = gate(self._reactor, limits)
+        self.service = listening("web", listener, front, self.gate, self._reactor)
 
     @property
     def port(self) -> int:
@@ -88,8 +89,8 @@ class Running:
 
 
 @asynccontextmanager
-async def running(listener: Listener) -> AsyncIterator[Running]:
-    there = Running(listener)
+async def running(listener: Listener, limits: Limits | None = None) -> AsyncIterator[Running]:
+    there = Running(listener, limits)
     there.service.privilegedStartService()
     there.service.startService()
     try:
@@ -170,6 +171,23 @@ async def test_a_header_comes_before_tls_and_names_its_client(tmp_path: Path) ->
         assert await status(wire) == 200
 
     assert [client.host for client in there.told.clients] == ["192.0.2.7"]
+
+
+@pytest_twisted.ensureDeferred
+async def test_who_is_named_by_a_header_is_counted_by_that_name(tmp_path: Path) -> None:
+    listener = section(tmp_path, proxied=True)
+    one = Limits(connections_per_address=1)
+    async with running(listener, one) as there:
+        async with loopback.wire(there.port) as first, loopback.wire(there.port) as second:
+            first.send(LINE)
+            assert await status(first) == 200
+            second.send(LINE)
+            await second.gone()
+            async with loopback.wire(there.port) as other:
+                other.send(LINE.replace(b"192.0.2.7", b"192.0.2.8"))
+                assert await status(other) == 200
+        await loopback.settle(lambda: not there.gate.entrance.connections)
+        assert len(there.gate.entrance.here) == 0
 
 
 def client_hello() -> bytes:

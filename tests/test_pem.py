@@ -42,16 +42,16 @@ def test_a_pair_is_read_from_one_file_or_two(folder: Path) -> None:
 
 @pytest.mark.parametrize("name", ["garbage", "cut", "empty", "key"])
 def test_what_is_no_certificate_is_told(folder: Path, name: str) -> None:
-    with pytest.raises(pem.BadPem, match=rf"{name}.pem' holds no certificate in PEM form"):
+    with pytest.raises(pem.BadPem, match=rf"{name}.pem' holds no certificate in PEM"):
         pem.certificates(str(folder / f"{name}.pem"))
 
 
 @pytest.mark.parametrize(
     ("name", "why"),
     [
-        ("garbage", "holds no private key in PEM form"),
-        ("empty", "holds no private key in PEM form"),
-        ("locked", "holds a key with a passphrase, and nobody is there to type it"),
+        ("garbage", "holds no private key in PEM"),
+        ("empty", "holds no private key in PEM"),
+        ("locked", "has a passphrase; `openssl pkey` takes it off"),
     ],
 )
 def test_what_is_no_key_is_told(folder: Path, name: str, why: str) -> None:
@@ -61,13 +61,13 @@ def test_what_is_no_key_is_told(folder: Path, name: str, why: str) -> None:
 
 def test_a_key_is_for_nobody_else_to_read_and_no_file_for_them_to_write(folder: Path) -> None:
     (folder / "key.pem").chmod(0o644)
-    with pytest.raises(pem.BadPem, match=r"others may read '.*key\.pem'; chmod o-r it"):
+    with pytest.raises(pem.BadPem, match=r"others may read '.*key\.pem': chmod o-r "):
         pem.key(str(folder / "key.pem"))
 
     (folder / "own.pem").chmod(0o644)
     assert pem.certificates(str(folder / "own.pem"))
     (folder / "own.pem").chmod(0o646)
-    with pytest.raises(pem.BadPem, match=r"others may write '.*own\.pem'; chmod o-w it"):
+    with pytest.raises(pem.BadPem, match=r"others may write '.*own\.pem': chmod o-w "):
         pem.certificates(str(folder / "own.pem"))
 
 

@@ -101,6 +101,10 @@ class Application:
         # What was said to whom, and until when it holds.
         self._said: dict[bytes, tuple[Ticket | None, float]] = {}
 
+    @property
+    def takes_cookies(self) -> bool:
+        return bool(self._options.cookies)
+
     def knows_of(self, shown: Shown) -> bool:
         """Return whether there is anything to ask about."""
         return bool(shown.ticket or self._cookies(shown))

@@ -15,7 +15,7 @@ from twisted.internet.interfaces import IReactorTime
 from sockproxy.auth.application import Application
 from sockproxy.auth.revocations import Revocations
 from sockproxy.auth.shown import Shown
-from sockproxy.auth.standing import REVOKED, End, Roll, Standing
+from sockproxy.auth.standing import REVOKED, End, Renewed, Roll, Standing, nobody
 from sockproxy.codes import Code
 from sockproxy.policy.access import Asker, Policy
 from sockproxy.policy.spent import Spent
@@ -50,6 +50,11 @@ class Authenticator:
     def __len__(self) -> int:
         return len(self._roll)
 
+    @property
+    def takes_cookies(self) -> bool:
+        """Whether a page's requests may bring its cookies, for the application to look at."""
+        return self._application is not None and self._application.takes_cookies
+
     def identify(self, asker: Asker, shown: Shown, owner: object) -> Deferred[Asker]:
         """Return `asker` with the ticket that he has shown, if any. Fails with `Refused`.
 
@@ -58,7 +63,9 @@ class Authenticator:
         """
         return Deferred.fromCoroutine(self._identify(asker, shown, owner, anew=False))
 
-    def enter(self, asker: Asker, shown: Shown, owner: object, end: End) -> Standing | None:
+    def enter(
+        self, asker: Asker, shown: Shown, owner: object, end: End, renewed: Renewed = nobody
+    ) -> Standing | None:
         """Watch over an asker who was let in; None for one who needs no ticket."""
         if asker.ticket is None:
             return None
@@ -68,7 +75,7 @@ class Authenticator:
             return Deferred.fromCoroutine(self._identify(unknown, shown, owner, anew=True))
 
         is_verified_here = shown.ticket and self._options.keys
-        return self._roll.enter(asker, end, None if is_verified_here else ask)
+        return self._roll.enter(asker, end, None if is_verified_here else ask, renewed)
 
     def sweep(self) -> None:
         """Look at the clock, about once a second, and at what was revoked."""

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from sockproxy.logs import Logger
 from sockproxy.policy.revoked import Revoked, parse
-
-Mark = tuple[int, int, int]
+from sockproxy.stamp import Stamp, stamp
 
 
 class Revocations:
@@ -19,7 +17,7 @@ class Revocations:
     def __init__(self, file: str | None) -> None:
         self.list = Revoked()
         self._file = Path(file) if file else None
-        self._mark: Mark | None = None
+        self._seen: Stamp | None = None
 
     def look(self) -> bool:
         """Read the file if it has changed; return whether the list is another one now.
@@ -28,10 +26,10 @@ class Revocations:
         """
         if self._file is None:
             return False
-        mark = self._marked(self._file)
-        if mark == self._mark:
+        seen = stamp(str(self._file))
+        if seen == self._seen:
             return False
-        self._mark = mark
+        self._seen = seen
         try:
             found = parse(self._file.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
@@ -43,12 +41,3 @@ class Revocations:
             return False
         changed, self.list = found != self.list, found
         return changed
-
-    @staticmethod
-    def _marked(file: Path) -> Mark | None:
-        """Return what tells one version of a file from another."""
-        try:
-            found = os.stat(file)
-        except OSError:
-            return None
-        return found.st_mtime_ns, found.st_size, found.st_ino

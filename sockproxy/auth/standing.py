@@ -18,27 +18,37 @@ from sockproxy.refused import Refused
 
 End = Callable[[Code, str], None]
 Ask = Callable[[], Deferred[Asker]]
+Renewed = Callable[[Asker], None]
 
 EXPIRED = "the ticket has expired"
 REVOKED = "the ticket was revoked"
+REPLACED = "the application names another user now"
 # The application is asked again when so much of what it gave is over, and then so often.
 ASKED_AFTER = 0.8
 ASKED_EVERY_S = 5.0
 
 
+def nobody(asker: Asker) -> None:
+    """Hear of it where it changes nothing."""
+
+
 class Standing:
     """One who is in by a ticket: `renew` when he has shown another one, `leave` when he goes.
 
-    `ask` asks anew for who vouched for him without his help. A no ends him, no answer changes
-    nothing: then he is in until his ticket expires.
+    `ask` asks anew for who vouched for him without his help, and `renewed` hears who he is from
+    then on. A no, or another user's name, ends him; no answer changes nothing: then he is in
+    until his ticket expires.
     """
 
-    def __init__(self, roll: Roll, asker: Asker, end: End, ask: Ask | None) -> None:
+    def __init__(
+        self, roll: Roll, asker: Asker, end: End, ask: Ask | None, renewed: Renewed
+    ) -> None:
         self.asker = asker
         self.until = self._stale_at = 0.0
         self.end = end
         self._roll = roll
         self._ask = ask
+        self._tell = renewed
         self._asking: Deferred[None] | None = None
         self.renew(asker)
 
@@ -64,8 +74,7 @@ class Standing:
     def look(self, now: float) -> None:
         """End him whose ticket has expired; ask for him whose ticket soon will."""
         if self.until <= now:
-            self.leave()
-            self.end(Code.TICKET_REFUSED, EXPIRED)
+            self._expel(Code.TICKET_REFUSED, EXPIRED)
         elif self._stale_at <= now and self._ask is not None and self._asking is None:
             self._stale_at = now + ASKED_EVERY_S
             asking = tasks.start(self._renewed(self._ask()), "asking for a user anew")
@@ -77,11 +86,18 @@ class Standing:
         except Refused as refused:
             self._asking = None
             if refused.code is not Code.BUSY:
-                self.leave()
-                self.end(refused.code, refused.text)
+                self._expel(refused.code, refused.text)
         else:
             self._asking = None
-            self.renew(asker)
+            if asker.principal == self.asker.principal:
+                self.renew(asker)
+                self._tell(asker)
+            else:
+                self._expel(Code.TICKET_REFUSED, REPLACED)
+
+    def _expel(self, code: Code, text: str) -> None:
+        self.leave()
+        self.end(code, text)
 
 
 class Roll:
@@ -94,9 +110,11 @@ class Roll:
     def __len__(self) -> int:
         return len(self._standings)
 
-    def enter(self, asker: Asker, end: End, ask: Ask | None = None) -> Standing:
+    def enter(
+        self, asker: Asker, end: End, ask: Ask | None = None, renewed: Renewed = nobody
+    ) -> Standing:
         """Watch over an asker from now on."""
-        standing = Standing(self, asker, end, ask)
+        standing = Standing(self, asker, end, ask, renewed)
         self._standings[standing] = None
         return standing
 

@@ -6,7 +6,7 @@ import pytest
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.task import Clock
 
-from sockproxy.auth.standing import ASKED_EVERY_S, EXPIRED, REVOKED, Roll, Standing
+from sockproxy.auth.standing import ASKED_EVERY_S, EXPIRED, REPLACED, REVOKED, Roll, Standing
 from sockproxy.codes import Code
 from sockproxy.policy.access import Asker
 from sockproxy.policy.revoked import Revoked
@@ -28,6 +28,7 @@ class House:
         self.roll = Roll(self.clock.seconds)
         self.ends: list[tuple[Code, str]] = []
         self.asked: list[Deferred[Asker]] = []
+        self.renewed: list[Asker] = []
 
     def ask(self) -> Deferred[Asker]:
         self.asked.append(Deferred())
@@ -35,7 +36,10 @@ class House:
 
     def enter(self, asker: Asker, *, asks: bool = False) -> Standing:
         return self.roll.enter(
-            asker, lambda code, text: self.ends.append((code, text)), self.ask if asks else None
+            asker,
+            lambda code, text: self.ends.append((code, text)),
+            self.ask if asks else None,
+            self.renewed.append,
         )
 
     def wait(self, seconds: float) -> None:
@@ -102,6 +106,7 @@ def test_who_was_vouched_for_is_asked_for_before_the_end() -> None:
     house.asked[0].callback(known(100.0))
 
     assert standing.expires_s == 100
+    assert house.renewed == [known(100.0)]
     house.wait(99.0)
     assert house.ends == []
 
@@ -115,6 +120,17 @@ def test_a_no_ends_a_stay_at_once(code: Code) -> None:
     house.asked[0].errback(Refused(code, "not any more"))
 
     assert house.ends == [(code, "not any more")]
+    assert len(house.roll) == 0
+
+
+def test_nobody_stays_on_by_what_is_said_of_somebody_else() -> None:
+    house = House()
+    house.enter(known(), asks=True)
+
+    house.wait(80.0)
+    house.asked[0].callback(known(name="bob"))
+
+    assert house.ends == [(Code.TICKET_REFUSED, REPLACED)]
     assert len(house.roll) == 0
 
 

@@ -27,7 +27,10 @@ export const options = JSON.parse(process.argv[2] ?? '{}');
 export async function run(scenario) {
   const browser = await chromium.launch({ executablePath: options.chromium, args: FLAGS });
   const noise = [];
-  const context = await browser.newContext({ viewport: { width: 1300, height: 950 } });
+  const context = await browser.newContext({
+    viewport: { width: 1300, height: 950 },
+    ignoreHTTPSErrors: Boolean(options.ownCertificate),
+  });
   context.on('console', (message) => noise.push(message.text()));
   context.on('weberror', (error) => noise.push(String(error.error())));
   const pages = await servePages();

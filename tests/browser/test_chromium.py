@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from tests import pems
 from tests.integration import processes
 
 HERE = Path(__file__).parent
@@ -174,3 +175,17 @@ def test_a_page_with_short_tickets_keeps_its_sockets(tmp_path: Path) -> None:
         with processes.service(tmp_path, ini) as server:
             shown = {"secret": secret, "audience": "sockproxy", "lifeS": 5}
             scenario("tickets", server=url(server), pages=pages, **shown)
+
+
+def test_a_page_speaks_tls_over_every_kind_of_link(tmp_path: Path) -> None:
+    pages, port = processes.free_port(), processes.free_port()
+    own = pems.made()
+    (tmp_path / "own.pem").write_bytes(own.public + own.private)
+    (tmp_path / "own.pem").chmod(0o600)
+    with tcp_server(echo) as echoing:
+        ini = (
+            f"[listen tls]\nendpoint = tcp:{port}:interface=127.0.0.1\n"
+            f"certificate = {tmp_path}/own.pem\n{backend('echo', echoing, pages)}"
+        )
+        with processes.service(tmp_path, ini):
+            scenario("tls", server=f"https://127.0.0.1:{port}", pages=pages, ownCertificate=True)

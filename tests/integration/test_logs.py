@@ -56,7 +56,7 @@ async def test_what_strangers_write_is_printable_in_the_log_and_secrets_are_not_
 @pytest_twisted.ensureDeferred
 async def test_a_flood_of_refusals_is_counted_not_written(tmp_path: Path) -> None:
     asked = b"POST /sp/_/up HTTP/1.1\r\nHost: 127.0.0.1\r\nOrigin: https://evil.example\r\n"
-    with processes.service(tmp_path, ini(1)) as server:
+    with processes.service(tmp_path, f"{ini(1)}[limits]\nfailures_burst = {2 * FLOOD}\n") as server:
         async with loopback.wire(server.port) as wire:
             wire.send((asked + b"Content-Length: 0\r\n\r\n") * FLOOD)
             await wire.until(lambda: wire.received.count(b"HTTP/1.1 403 ") == FLOOD)

@@ -76,7 +76,8 @@ async def test_a_page_that_writes_too_fast_is_held_back_by_its_credit(tmp_path: 
 
 @pytest_twisted.ensureDeferred
 async def test_a_full_memory_lets_nobody_in_and_the_old_streams_go_on(tmp_path: Path) -> None:
-    async with world(tmp_path, more="[limits]\nmemory = 1MiB\nlinger = 1s\n") as there:
+    knocks = "handshakes_burst = 100000\nunauthenticated_per_address = 1024\n"
+    async with world(tmp_path, more=f"[limits]\nmemory = 1MiB\nlinger = 1s\n{knocks}") as there:
         healthy, stream, echo = await there.open()
         deaf = await there.client()
         for number in range(9):

@@ -11,7 +11,7 @@ from sockproxy.core import events, frames
 from sockproxy.links.http import Down, Up
 from tests.links.carriers import Carrier, OverHttp, OverPolls, PlainRequest
 from tests.links.outline import LinkOutline
-from tests.links.ticketed import TicketOutline
+from tests.links.ticketed import FORWARD, TicketOutline
 from tests.memory import ORIGIN, Page, Server
 
 
@@ -331,3 +331,18 @@ def test_a_lost_connection_lets_the_session_wait() -> None:
 def _backend(server: Server) -> Any:
     transport = server.backends[-1]
     return transport
+
+
+@pytest.mark.parametrize("cookies", [True, False])
+@pytest.mark.parametrize("resource", [Up, Down])
+def test_cookies_are_taken_only_where_the_application_is_to_see_them(
+    resource: Any, cookies: bool
+) -> None:
+    more = "cookies = sessionid\n" if cookies else ""
+    server = Server(FORWARD + more)
+    asked = PlainRequest(b"").render(resource(server.hub))
+
+    found = asked.headers.get(b"access-control-allow-credentials")
+    assert found == (b"true" if cookies else None)
+    foreign = PlainRequest(b"", "https://evil.example").render(resource(server.hub))
+    assert b"access-control-allow-credentials" not in foreign.headers

@@ -211,6 +211,28 @@ class TicketOutline:
         assert self.results(page) == [LONG_S]
         assert len(server.reactor.tcpClients) == 2
 
+    def test_the_application_may_narrow_a_session_that_runs(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        agent = application.Application()
+        monkeypatch.setattr(service, "Agent", lambda *_, **__: agent)
+        server = Server(FORWARD)
+        page = Page(server, ticket="opaque")
+        way = self.slow(server, page)
+        way.attach()
+        agent.answer(b'{"sub": "alice", "expires_s": 10}')
+        way.exchange()
+
+        server.reactor.advance(8)
+        server.hub.sweep()
+        agent.answer(b'{"sub": "alice", "expires_s": 60, "backends": ["irc"]}')
+        way.exchange()
+        page.core.open("told", 0)
+        way.exchange()
+
+        assert self.results(page) == [10, pytest.approx(60, abs=1)]
+        assert [code for code, _ in self.told(page)] == [Code.DENIED]
+
     def test_who_leaves_meanwhile_makes_no_session(self, monkeypatch: pytest.MonkeyPatch) -> None:
         agent = application.Application()
         monkeypatch.setattr(service, "Agent", lambda *_, **__: agent)

@@ -11,7 +11,7 @@ from sockproxy.codes import Code
 from sockproxy.policy.access import UNTOLD, Allow, Asker, Deny, Policy, Rule, out_of_bounds
 from sockproxy.policy.destination import parse
 from sockproxy.policy.preamble import Preamble
-from sockproxy.policy.quota import Bounds
+from sockproxy.policy.quota import Bounds, Caps
 from sockproxy.policy.target import HostTarget, NamedTarget
 from sockproxy.policy.ticket import Ticket
 from sockproxy.settings import TcpTarget, UnixTarget
@@ -458,3 +458,8 @@ def test_no_answer_shows_a_password(monkeypatch: pytest.MonkeyPatch) -> None:
     webirc = ("webirc_password = env:WEBIRC", "webirc_gateway = gw")
 
     assert "hunter2" not in repr(told(*webirc, **CAME))
+
+
+def test_a_ticket_caps_what_its_bearer_may_take() -> None:
+    assert by("alice", streams=2, byte_quota=1000).caps == Caps(streams=2, total_bytes=1000)
+    assert by("alice").caps == Asker(APP, None, "192.0.2.1").caps == Caps()
