@@ -33,6 +33,7 @@ allow =
     127.0.0.1:{closed}
 [limits]
 opens_per_s = 1000
+failures_burst = 1000
 """
 
 

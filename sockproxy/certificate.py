@@ -10,9 +10,6 @@ new connection gets the old certificate or the new one, and never a half.
 
 from __future__ import annotations
 
-import os
-import shlex
-import stat
 from collections.abc import Callable, Sequence
 from typing import Any, Literal, NamedTuple, TypeVar
 
@@ -118,14 +115,10 @@ def _key(files: Files) -> Any:
     option: Option = "private_key" if files.private_key else "certificate"
     path = files.private_key or files.certificate
     try:
-        key = _read(option, path, pem.key)
+        return _read(option, path, pem.key)
     except BadCertificate as bad:
         advice = "" if files.private_key else "; add private_key = FILE"
         raise BadCertificate(option, f"{bad}{advice}") from None
-    if os.stat(path).st_mode & stat.S_IROTH:
-        text = f"the private key in {path!r} may be read by all: chmod o-r {shlex.quote(path)}"
-        raise BadCertificate(option, text)
-    return key
 
 
 def _read(option: Option, path: str, read: Callable[[str], Content]) -> Content:

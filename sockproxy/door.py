@@ -128,6 +128,12 @@ class Front(server.Site):
 class Request(server.Request):
     """A request whose body is kept in memory: it is short, or it would not be here."""
 
+    def process(self) -> None:
+        """Let no other site load an answer as a part of its page, unless what answers says so."""
+        self.setHeader(b"X-Content-Type-Options", b"nosniff")
+        self.setHeader(b"Cross-Origin-Resource-Policy", b"same-origin")
+        super().process()
+
     def gotLength(self, length: int | None) -> None:
         self.content = BytesIO()
 

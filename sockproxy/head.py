@@ -120,6 +120,7 @@ def refusal(bad: BadHead) -> bytes:
     lines = [
         f"HTTP/1.1 {bad.status} {HTTPStatus(bad.status).phrase}",
         "Content-Type: text/plain; charset=utf-8",
+        "X-Content-Type-Options: nosniff",
         f"Content-Length: {len(body)}",
         "Connection: close",
     ]

@@ -43,6 +43,7 @@ from sockproxy.usage import Seat
 CLOSE_LINGER_S = 5.0
 LOOK_S = 0.1
 LOOKS = 2
+PAGE_GONE = "the page is gone"
 
 
 class Page(Shape):
@@ -205,13 +206,13 @@ class Relay:
         if self._over:
             return
         if self._transport is None:
-            self.reset(Code.ABORTED, "the page is gone")
+            self.reset(Code.ABORTED, PAGE_GONE)
             return
         self._deadline = self._clock.callLater(CLOSE_LINGER_S, self._abort)
         self.resume()
         self.ease()
         if not self.page_done:
-            self._last_word = (Code.ABORTED, "the page is gone")
+            self._last_word = (Code.ABORTED, PAGE_GONE)
         self._leave_when_sent(LOOKS)
 
     # From the seat.

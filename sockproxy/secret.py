@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-import stat
 from pathlib import Path
 
 from pydantic import SecretBytes
+
+from sockproxy import rights
 
 
 def read(text: str, *, public: bool = False) -> SecretBytes:
@@ -36,8 +37,9 @@ def _of_file(path: Path, public: bool) -> bytes:
             content = file.read()
     except OSError as error:
         raise ValueError(f"{str(path)!r} cannot be read: {error.strerror}") from None
-    if mode & stat.S_IROTH and not public:
-        raise ValueError(f"others may read {str(path)!r}; chmod o-r it")
+    may = rights.others(mode, secret=not public)
+    if may:
+        raise ValueError(f"others may {may} {str(path)!r}; chmod o-{may[0]} it")
     return _checked(content.removesuffix(b"\n").removesuffix(b"\r"), repr(str(path)))
 
 

@@ -100,16 +100,18 @@ def shared_by_all(
         policy=policy,
         opening=Opening(reactor, resolver, limits.refusal_time, descriptors),
         limits=limits,
-        auth=authenticator(settings, policy, reactor),
+        auth=authenticator(settings, policy, reactor, descriptors),
         failures=Rates(limits.failures_per_s, limits.failures_burst),
     )
 
 
-def authenticator(settings: Settings, policy: Policy, reactor: Any) -> Authenticator:
+def authenticator(
+    settings: Settings, policy: Policy, reactor: Any, descriptors: Descriptors
+) -> Authenticator:
     """Return who knows users."""
     options = settings.forward_auth
     agent = Agent(reactor, connectTimeout=options.timeout)
-    application = Application(options, reactor, agent) if options.url else None
+    application = Application(options, reactor, agent, descriptors) if options.url else None
     # A reactor counts from the epoch, by which tickets are dated.
     wall: Callable[[], float] = reactor.seconds
     return Authenticator(settings.tickets, policy, reactor, wall, application)

@@ -10,11 +10,11 @@ from __future__ import annotations
 import configparser
 import glob
 import os
-import stat
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 
+from sockproxy import rights
 from sockproxy.lines import COMMENTS, Lines
 
 INCLUDE = ("sockproxy", "include")
@@ -120,21 +120,21 @@ class Sources:
 
     def _included(self) -> Iterator[Source]:
         seen = {os.path.realpath(self._first.file)}
-        for line, file in self._named():
+        for line, file, is_found in self._named():
             if os.path.realpath(file) in seen:
                 continue
             seen.add(os.path.realpath(file))
             try:
-                yield Source(read_text(file), file)
+                yield Source(read_text(file, is_found=is_found), file)
             except BadFile as bad:
                 self.problems.append(self._first.problem(line, *INCLUDE, f"{file}: {bad}"))
 
-    def _named(self) -> Iterator[tuple[int, str]]:
-        """Yield the files that the first one names, with the line that does so."""
+    def _named(self) -> Iterator[tuple[int, str, bool]]:
+        """Yield the files that the first one names, with the line, and whether by a pattern."""
         for pattern in filter(None, map(str.strip, self._first.include.split("\n"))):
             line = self._first.lines.item(*INCLUDE, pattern)
             for file in matching(pattern, self._first.file):
-                yield line, file
+                yield line, file, glob.has_magic(pattern)
 
     def _refuse_nesting(self, source: Source) -> None:
         if source.include:
@@ -151,16 +151,20 @@ def matching(pattern: str, beside: str) -> list[str]:
     return sorted(glob.glob(os.path.join(glob.escape(folder), pattern)))
 
 
-def read_text(file: str) -> str:
-    """Return what stands in a file. Raises `BadFile`."""
+def read_text(file: str, *, is_found: bool = False) -> str:
+    """Return what stands in a file, which nobody named if it `is_found`. Raises `BadFile`."""
+    folder = os.path.dirname(file)
     try:
         with open(file, encoding="utf-8-sig") as opened:
             mode = os.fstat(opened.fileno()).st_mode
             text = opened.read()
+        may_put = rights.may_put(folder, anew=is_found)
     except OSError as error:
         raise BadFile(f"cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
         raise BadFile("cannot be read: not UTF-8 text") from None
-    if stat.S_ISREG(mode) and mode & stat.S_IWOTH:
+    if rights.others(mode):
         raise BadFile(f"others may write it: chmod o-w {file}")
+    if may_put:
+        raise BadFile(f"others may put files into its folder: chmod o-w {folder or os.curdir}")
     return text

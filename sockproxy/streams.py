@@ -16,12 +16,13 @@ from sockproxy.backends.opening import Opening
 from sockproxy.codes import Code
 from sockproxy.core import events
 from sockproxy.core.session import Session
+from sockproxy.core.stream import State
 from sockproxy.logs import Logger
 from sockproxy.policy.access import Allow, Asker, Deny, Policy
 from sockproxy.policy.limits import TokenBucket
 from sockproxy.policy.tally import Rates, site
 from sockproxy.policy.target import BadTarget, parse
-from sockproxy.relay import Relay
+from sockproxy.relay import PAGE_GONE, Relay
 from sockproxy.settings import Limits
 from sockproxy.usage import Seat, Share
 
@@ -130,8 +131,6 @@ class Streams:
                 peer=self.asker.peer,
                 reason=seat.why or seat.reason,
             )
-            if seat.code is Code.DENIED:
-                self._shared.failures.take(site(self.asker.peer), self._shared.clock.seconds())
             self._deny(event.stream, seat)
             return
         page = StreamPage(self, event.stream, seat.allow)
@@ -141,15 +140,32 @@ class Streams:
 
     def _deny(self, stream: int, answer: Deny) -> None:
         if not answer.hidden:
-            self.core.finish(stream, answer.code, answer.reason, abort=True)
+            self._tell_denied(stream, answer)
             return
 
         def tell() -> None:
             del self._denied[stream]
-            self.core.finish(stream, answer.code, answer.reason, abort=True)
+            self._tell_denied(stream, answer)
             self.flush()
 
         self._denied[stream] = self._shared.clock.callLater(self._shared.limits.refusal_time, tell)
+
+    def _tell_denied(self, stream: int, answer: Deny) -> None:
+        self._count(answer.code)
+        self.core.finish(stream, answer.code, answer.reason, abort=True)
+
+    def _count(self, code: Code) -> None:
+        """Count what the page is told is denied: counted apart, one no could be told from
+        another."""
+        if code is Code.DENIED:
+            self._shared.failures.take(site(self.asker.peer), self._shared.clock.seconds())
+
+    def _forget_denied(self, stream: int, code: Code, text: str) -> None:
+        """The page has left a stream before it was told that it is denied."""
+        later = self._denied.pop(stream, None)
+        if later is not None:
+            later.cancel()
+            self.core.finish(stream, code, text, abort=True)
 
     def _decide(self, event: events.OpenRequested) -> Seat | Deny:
         limits = self._shared.limits
@@ -174,15 +190,12 @@ class Streams:
         relay = self._relays.get(stream)
         if relay is not None:
             relay.write_eof()
-            self._finish_unread(stream, relay)
+        self._finish_unread(stream)
 
     def _reset(self, event: events.ResetReceived) -> None:
         known = event.code in Code._value2member_map_
         code = Code(event.code) if known else Code.ABORTED
-        later = self._denied.pop(event.stream, None)
-        if later is not None:
-            later.cancel()
-            self.core.finish(event.stream, code, event.text, abort=True)
+        self._forget_denied(event.stream, code, event.text)
         relay = self._relays.get(event.stream)
         if relay is not None:
             relay.reset(code, event.text)
@@ -191,13 +204,20 @@ class Streams:
         relay = self._relays.get(stream)
         if relay is not None:
             relay.resume()
-            self._finish_unread(stream, relay)
+        self._finish_unread(stream)
 
-    def _finish_unread(self, stream: int, relay: Relay) -> None:
-        """Nobody writes and nobody reads: the backend gets its last bytes and a FIN."""
-        state = self.core.streams.get(stream)
-        if state is not None and state.unread and relay.page_done:
+    def _finish_unread(self, stream: int) -> None:
+        """Nobody writes and nobody reads: the backend gets its last bytes and a FIN.
+
+        What is denied ends as what is not connected yet does, or a page could tell them apart.
+        """
+        state, relay = self.core.streams.get(stream), self._relays.get(stream)
+        if state is None or not state.unread:
+            return
+        if relay is not None and relay.page_done:
             relay.finish()
+        elif state.receiving is State.EOF:
+            self._forget_denied(stream, Code.ABORTED, PAGE_GONE)
 
     def data(self, stream: int, data: bytes) -> None:
         """A backend said something."""
@@ -212,6 +232,7 @@ class Streams:
     def closed(self, stream: int, code: Code, text: str) -> None:
         """A backend is gone, or was never reached."""
         if self._relays.pop(stream, None) is not None:
+            self._count(code)
             self.core.finish(stream, code, text)
             self.flush()
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable
 from ipaddress import ip_network
-from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
@@ -17,7 +17,7 @@ from pydantic.fields import FieldInfo
 from twisted.internet.endpoints import serverFromString
 from twisted.internet.testing import MemoryReactor
 
-from sockproxy import secret
+from sockproxy import rights, secret
 from sockproxy.endpoint import MAX_PORT, parse_target
 from sockproxy.policy import destination, host, networks, origin, preamble, revoked
 from sockproxy.settings import Bytes, Seconds, TicketKey
@@ -129,7 +129,8 @@ def _ticket_key(text: str) -> TicketKey:
     kid, name, source = [*text.split(None, 2), "", "", ""][:3]
     algorithm = _ALGORITHMS.get(name)
     if not _KID.fullmatch(kid) or algorithm is None or not source:
-        raise ValueError(f"{kid[:40]!r}: write KID HS256 SECRET or KID EdDSA SECRET")
+        # What stands there may be a secret that stands in the wrong place.
+        raise ValueError("write KID HS256 SECRET or KID EdDSA SECRET")
     try:
         material = secret.read(source, public=algorithm == "EdDSA")
         _check_key(algorithm, material.get_secret_value())
@@ -153,16 +154,6 @@ def _check_key(algorithm: str, content: bytes) -> None:
         raise ValueError("it is no public Ed25519 key in PEM")
 
 
-def _revoked(text: str) -> str:
-    try:
-        revoked.parse(Path(text).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ValueError(f"{text!r} cannot be read: {error.strerror}") from None
-    except ValueError as error:
-        raise ValueError(f"{text!r}: {error}") from None
-    return text
-
-
 def _printable(text: str) -> str:
     if not _NAME.fullmatch(text):
         raise ValueError(f"{text[:40]!r} is no name of printable characters without spaces")
@@ -177,8 +168,25 @@ def _cookie(text: str) -> str:
 
 def _url(text: str) -> str:
     parts = urlsplit(text)
-    if not _URL.fullmatch(text) or not parts.hostname or parts.username is not None:
+    if parts.username is not None:
+        raise ValueError("a URL holds no password; write http://HOST[:PORT]/PATH")
+    if not _URL.fullmatch(text) or not parts.hostname:
         raise ValueError(f"{text!r}: write http://HOST[:PORT]/PATH or https://HOST[:PORT]/PATH")
+    return text
+
+
+def _revoked(text: str) -> str:
+    """Return the name of a list that can be read: one that cannot would revoke nothing."""
+    try:
+        with open(text, encoding="utf-8") as file:
+            may = rights.others(os.fstat(file.fileno()).st_mode)
+            revoked.parse(file.read())
+    except OSError as error:
+        raise ValueError(f"{text!r} cannot be read: {error.strerror}") from None
+    except ValueError as error:
+        raise ValueError(f"{text!r}: {error}") from None
+    if may:
+        raise ValueError(f"others may {may} {text!r}; chmod o-{may[0]} it")
     return text
 
 

@@ -55,7 +55,7 @@ class Application:
     def request(
         self, method: bytes, uri: bytes, headers: Headers | None = None, bodyProducer: Any = None
     ) -> Deferred[Any]:
-        assert (method, uri) == (b"GET", b"http://127.0.0.1:8000/who")
+        assert (method, uri.partition(b"?")[0]) == (b"GET", b"http://127.0.0.1:8000/who")
         assert headers is not None
         self.asked.append(headers)
         waiting: Deferred[Any] = Deferred(self._called_off)
@@ -66,12 +66,17 @@ class Application:
         self.called_off += 1
 
     def answer(self, body: bytes = ALICE, code: int = 200) -> Response:
-        response = Response(code)
-        self._waiting.pop(0).callback(response)
-        response.body.dataReceived(body)
+        response = self.begin(body, code)
         if not response.given_up:
             response.body.connectionLost(Failure(ResponseDone()))
         return response
 
-    def refuse(self) -> None:
-        self._waiting.pop(0).errback(Failure(ConnectionRefusedError()))
+    def begin(self, body: bytes = ALICE, code: int = 200) -> Response:
+        """Say what may not be all of an answer."""
+        response = Response(code)
+        self._waiting.pop(0).callback(response)
+        response.body.dataReceived(body)
+        return response
+
+    def refuse(self, fault: Exception | None = None) -> None:
+        self._waiting.pop(0).errback(Failure(fault or ConnectionRefusedError()))

@@ -118,3 +118,9 @@ class Old:
 
     def getContext(self) -> SSL.Context:
         return self._context
+
+
+def keep(path: Path, content: bytes, mode: int = 0o600) -> None:
+    """Write a file that others may read only if `mode` says so."""
+    path.write_bytes(content)
+    path.chmod(mode)

@@ -210,7 +210,8 @@ BROKEN: dict[str, tuple[str, str]] = {
     "sealed": ("private_key", "key.pem' has a passphrase; `openssl pkey` takes it off"),
     "another": ("certificate", "cert.pem' does not begin with the certificate of the private key"),
     "chain first": ("certificate", "does not begin with the certificate of the private key"),
-    "public": ("private_key", "may be read by all: chmod o-r "),
+    "public": ("private_key", "others may read "),
+    "anybody's": ("private_key", "others may write "),
     "weak": ("certificate", "is refused by OpenSSL: ee key too small"),
 }
 
@@ -232,6 +233,7 @@ def broken(tmp_path: Path) -> Callable[[str], Files]:
         "another": lambda: key.write_bytes(other.private),
         "chain first": lambda: cert.write_bytes(other.public + pem.public),
         "public": lambda: key.chmod(0o644),
+        "anybody's": lambda: key.chmod(0o622),
         "weak": lambda: files(tmp_path, made(key=rsa.generate_private_key(65_537, 1024))),
     }
 

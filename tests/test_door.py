@@ -203,6 +203,15 @@ async def test_what_is_pipelined_behind_a_refused_request_is_not_answered(refuse
 
 
 @pytest_twisted.ensureDeferred
+async def test_an_answer_is_loaded_by_no_other_site_as_part_of_its_page() -> None:
+    async with door() as there:
+        answer = await there.taken(b"GET / HTTP/1.1\r\nHost: gw.example\r\n\r\n")
+
+    assert b"\r\nX-Content-Type-Options: nosniff\r\n" in answer
+    assert b"\r\nCross-Origin-Resource-Policy: same-origin\r\n" in answer
+
+
+@pytest_twisted.ensureDeferred
 async def test_good_requests_share_a_connection() -> None:
     async with door() as there:
         there.wire.send(b"".join(POST + length(n) + b"\r\n" + bytes(n) for n in range(20)))

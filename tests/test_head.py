@@ -212,6 +212,7 @@ def test_a_refusal_is_a_whole_answer_that_ends_the_connection() -> None:
     assert refusal(BadHead(431, "too much")) == (
         b"HTTP/1.1 431 Request Header Fields Too Large\r\n"
         b"Content-Type: text/plain; charset=utf-8\r\n"
+        b"X-Content-Type-Options: nosniff\r\n"
         b"Content-Length: 9\r\n"
         b"Connection: close\r\n\r\n"
         b"too much\n"

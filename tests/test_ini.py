@@ -391,8 +391,7 @@ def test_a_certificate_that_cannot_be_used_is_told_by_its_line(tmp_path: Path) -
         " add private_key = FILE"
     ]
     assert problems(listening(f"certificate = {certificate}", f"private_key = {key}")) == [
-        f"4: [listen web] private_key: the private key in {key!r} may be read by all:"
-        f" chmod o-r {key}"
+        f"4: [listen web] private_key: others may read {key!r}: chmod o-r {key}"
     ]
     assert problems(listening(f"private_key = {key}")) == [
         "3: [listen web] private_key: opens nothing; add certificate = FILE"

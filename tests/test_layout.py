@@ -28,6 +28,7 @@ TESTS_OF_THE_WHOLE = {
     "test_conftest_guard.py",
     "test_layout.py",
     "test_packaging.py",
+    "test_security_doc.py",
 }
 FOLDERS_OF_THE_WHOLE = {"browser", "faults", "fuzz", "integration"}
 

@@ -10,7 +10,7 @@ from sockproxy import legs
 from sockproxy.endpoint import parse_target
 from sockproxy.policy.destination import parse
 from sockproxy.settings import Access, Backend
-from tests.certificates import Authority, new_key, written
+from tests.certificates import Authority, keep, new_key, written
 
 
 def backend(target: str = "tcp:irc.example.org:6667", **options: object) -> Backend:
@@ -20,7 +20,7 @@ def backend(target: str = "tcp:irc.example.org:6667", **options: object) -> Back
 
 def test_a_whole_backend_has_no_problem(tmp_path: Path) -> None:
     authority = Authority(tmp_path)
-    (tmp_path / "own.pem").write_bytes(authority.signed("page.example"))
+    keep(tmp_path / "own.pem", authority.signed("page.example"))
     files = f"ca={authority.file}:certificate={tmp_path}/own.pem"
 
     assert [*legs.problems(backend(f"tls:irc.example.org:6697:{files}"))] == []
@@ -50,8 +50,8 @@ def test_every_file_of_a_tls_backend_is_looked_into(tmp_path: Path) -> None:
 
 def test_a_key_needs_its_own_certificate(tmp_path: Path) -> None:
     authority = Authority(tmp_path)
-    (tmp_path / "own.pem").write_bytes(authority.signed("page.example"))
-    (tmp_path / "k.pem").write_bytes(written(new_key()))
+    keep(tmp_path / "own.pem", authority.signed("page.example"))
+    keep(tmp_path / "k.pem", written(new_key()))
     key = f"privateKey={tmp_path}/k.pem"
 
     assert [*legs.problems(backend(f"tls:irc.example.org:6697:{key}"))] == [

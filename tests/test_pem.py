@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from sockproxy import pem
-from tests.certificates import Authority, new_key, written
+from tests.certificates import Authority, keep, new_key, written
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def folder(tmp_path: Path) -> Path:
         "empty.pem": b"",
     }
     for name, content in files.items():
-        (tmp_path / name).write_bytes(content)
+        keep(tmp_path / name, content)
     return tmp_path
 
 
@@ -57,6 +57,18 @@ def test_what_is_no_certificate_is_told(folder: Path, name: str) -> None:
 def test_what_is_no_key_is_told(folder: Path, name: str, why: str) -> None:
     with pytest.raises(pem.BadPem, match=f"{name}.pem' {why}"):
         pem.key(str(folder / f"{name}.pem"))
+
+
+def test_a_key_is_for_nobody_else_to_read_and_no_file_for_them_to_write(folder: Path) -> None:
+    (folder / "key.pem").chmod(0o644)
+    with pytest.raises(pem.BadPem, match=r"others may read '.*key\.pem': chmod o-r "):
+        pem.key(str(folder / "key.pem"))
+
+    (folder / "own.pem").chmod(0o644)
+    assert pem.certificates(str(folder / "own.pem"))
+    (folder / "own.pem").chmod(0o646)
+    with pytest.raises(pem.BadPem, match=r"others may write '.*own\.pem': chmod o-w "):
+        pem.certificates(str(folder / "own.pem"))
 
 
 def test_a_key_belongs_to_its_certificate(folder: Path) -> None:

@@ -49,6 +49,12 @@ def test_a_file_that_others_may_read_keeps_no_secret(tmp_path: Path) -> None:
     assert secret.read(source, public=True).get_secret_value() == b"open"
 
 
+@pytest.mark.parametrize("public", [False, True])
+def test_a_file_that_others_may_write_holds_no_key(tmp_path: Path, public: bool) -> None:
+    with pytest.raises(ValueError, match=r"others may write .* chmod o-w"):
+        secret.read(kept(tmp_path, b"open", 0o622), public=public)
+
+
 def test_nothing_is_no_secret(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="is empty"):
         secret.read(kept(tmp_path, b"\n"))

@@ -174,6 +174,21 @@ def test_a_file_that_everybody_may_write_is_not_believed(folder: Folder, mode: i
     assert folder.problems() == ["proxy.ini: others may write it: chmod o-w proxy.ini"]
 
 
+def test_a_folder_to_which_everybody_may_add_includes_nothing(folder: Folder) -> None:
+    told = "others may put files into its folder: chmod o-w conf.d"
+    (folder.path / "conf.d").chmod(0o1777)
+    folder.include("conf.d/*.ini")
+    assert folder.problems() == [
+        f"proxy.ini:3: [sockproxy] include: conf.d/{name}.ini: {told}" for name in "ab"
+    ]
+
+    # Named by the operator, in a folder where nobody can put another in its place.
+    folder.include("conf.d/a.ini")
+    assert folder.backends() == ["mqtt"]
+    (folder.path / "conf.d").chmod(0o777)
+    assert folder.problems() == [f"proxy.ini:3: [sockproxy] include: conf.d/a.ini: {told}"]
+
+
 def test_what_is_no_file_of_a_disk_has_no_such_mode() -> None:
     reader, writer = os.pipe()
     os.fchmod(writer, 0o666)

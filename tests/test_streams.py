@@ -127,6 +127,36 @@ def test_a_denied_stream_that_its_page_leaves_is_forgotten() -> None:
     assert len(server.reactor.getDelayedCalls()) == before - 1
 
 
+def test_a_page_that_neither_reads_nor_writes_learns_nothing_of_a_denied_host() -> None:
+    page = Page(Server(CHOSEN, resolver=Names(None)))
+    denied = page.core.open("redis.example.org", 6379)
+    connecting = page.core.open("irc.example.org", 6667)
+    for stream in (denied, connecting):
+        page.core.write_eof(stream)
+        page.core.stop(stream)
+    page.connect()
+    page.exchange()
+
+    told = {(e.stream, e.code, e.text) for e in page.of(events.StreamClosed)}
+    assert told == {(stream, Code.ABORTED, "the page is gone") for stream in (denied, connecting)}
+
+
+def test_a_host_that_cannot_be_reached_counts_as_one_that_is_denied_and_at_the_same_time() -> None:
+    limits = "[limits]\nfailures_burst = 1\nfailures_per_s = 0.1\n"
+    for host in ("redis.example.org", "irc.example.org"):
+        server = Server(CHOSEN + limits, resolver=Names([]))
+        page = Page(server)
+        page.connect()
+        streams = []
+        for _ in range(2):
+            streams += [page.core.open(host, 6667), page.core.open(host, 6667)]
+            page.exchange()
+            server.reactor.advance(1)
+
+        codes = [Code.DENIED, Code.DENIED, Code.BUSY, Code.BUSY]
+        assert ends(page) == dict(zip(streams, codes, strict=True))
+
+
 def test_a_session_that_ends_takes_its_denied_streams_along() -> None:
     server = Server(CHOSEN)
     page = Page(server)

@@ -179,6 +179,22 @@ async def test_a_bad_frame_gets_a_close_code(data: bytes, code: int) -> None:
         await loopback.settle(lambda: len(peer.ends) == 1)
 
 
+@pytest.mark.parametrize(
+    "way", ["permessage-deflate", "permessage-deflate; client_max_window_bits"]
+)
+@pytest_twisted.ensureDeferred
+async def test_no_compression_is_agreed_on(way: str) -> None:
+    """What is as short as its like betrays a secret that stands beside it."""
+    async with loopback.site(tree(Echo())) as port, loopback.wire(port) as wire:
+        wire.send(head("/ws", f"Sec-WebSocket-Extensions: {way}"))
+        status, answer = await wire.answer()
+        wire.send(masked(2, bytes(100)))
+
+        assert status == 101
+        assert b"extensions" not in answer.lower()
+        assert (await wire.frame()).payload == bytes(100)
+
+
 @pytest_twisted.ensureDeferred
 async def test_a_fault_of_the_peer_is_logged_and_told(logged_errors: Any) -> None:
     async with loopback.site(tree(Echo())) as port, loopback.wire(port) as wire:

@@ -154,10 +154,12 @@ def test_a_key_has_a_name_an_algorithm_and_a_source(keys: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("old", "'old': write KID HS256 SECRET or KID EdDSA SECRET"),
-        ("old HS512 env:SOCKPROXY_TEST_KEY", "'old': write KID HS256 SECRET"),
-        ("o/d HS256 env:SOCKPROXY_TEST_KEY", "'o/d': write KID HS256 SECRET"),
-        ("old HS256", "'old': write KID HS256 SECRET"),
+        ("old", "write KID HS256 SECRET or KID EdDSA SECRET"),
+        ("old HS512 env:SOCKPROXY_TEST_KEY", "write KID HS256 SECRET"),
+        ("o/d HS256 env:SOCKPROXY_TEST_KEY", "write KID HS256 SECRET"),
+        ("old HS256", "write KID HS256 SECRET"),
+        ("hunter2", "write KID HS256 SECRET"),
+        ("hunter2 HS256 hunter2", "a secret is written file:PATH or env:NAME"),
         ("old HS256 sesame", "key old: a secret is written file:PATH or env:NAME"),
         ("old HS256 env:SOCKPROXY_SHORT", "key old: 5 bytes are below 32"),
         ("old HS256 env:SOCKPROXY_PEM", "key old: a key in PEM is none for HS256"),
@@ -196,12 +198,23 @@ def test_an_option_without_a_value_may_be_written_as_one() -> None:
     assert written(Tickets.model_fields["revoked"], None) == ""
 
 
-def test_a_list_of_what_is_revoked_has_to_be_there_and_sound(tmp_path: Path) -> None:
+def test_a_url_with_a_password_is_none_and_not_repeated() -> None:
+    with pytest.raises(ValueError, match="a URL holds no password") as caught:
+        convert(ForwardAuth, "url", "http://app:hunter2@127.0.0.1/")
+    assert "hunter2" not in str(caught.value)
+
+
+def test_a_list_of_what_is_revoked_can_be_read_when_the_file_is_loaded(tmp_path: Path) -> None:
     file = tmp_path / "revoked"
-    with pytest.raises(ValueError, match="revoked' cannot be read: No such file or directory"):
+    with pytest.raises(ValueError, match="cannot be read: No such file"):
         convert(Tickets, "revoked", str(file))
+
     file.write_text("sub\n")
-    with pytest.raises(ValueError, match="revoked': line 1: write `jti ID` or `sub NAME`"):
+    with pytest.raises(ValueError, match="line 1: write `jti ID` or `sub NAME`"):
         convert(Tickets, "revoked", str(file))
+
     file.write_text("sub mallory\n")
     assert convert(Tickets, "revoked", str(file)) == str(file)
+    file.chmod(0o666)
+    with pytest.raises(ValueError, match="others may write"):
+        convert(Tickets, "revoked", str(file))

@@ -27,6 +27,7 @@ from sockproxy.auth.shown import Shown
 from sockproxy.codes import Code
 from sockproxy.logs import Logger
 from sockproxy.policy.access import Asker
+from sockproxy.policy.descriptors import Descriptors
 from sockproxy.policy.ticket import BadTicket, Rights, Ticket, read
 from sockproxy.refused import RETRY_MS, Refused
 from sockproxy.settings import ForwardAuth
@@ -36,7 +37,15 @@ ASKED_AT_ONCE = 256
 REMEMBERED_MAX = 10_000
 
 _NOBODY = (http.UNAUTHORIZED, http.FORBIDDEN)
-_UNHEARD = (error.ConnectError, error.ConnectionClosed, ResponseFailed, TimeoutError)
+_UNHEARD = (
+    error.ConnectError,
+    error.ConnectionClosed,
+    error.DNSLookupError,
+    ResponseFailed,
+    TimeoutError,
+)
+# What JSON can be that is none of ours; the last for lists in lists without end.
+_UNREAD = (BadTicket, ValueError, RecursionError)
 
 
 class _Answer(Rights):
@@ -44,21 +53,29 @@ class _Answer(Rights):
 
 
 class _Body(Protocol):
-    """The body of an answer, as long as it is short."""
+    """The body of an answer, as long as it is short and somebody waits for it."""
 
     def __init__(self) -> None:
-        self.done: Deferred[bytes] = Deferred()
+        self.done: Deferred[bytes] = Deferred(self._hang_up)
         self._body = b""
+        self._is_over = False
 
     def dataReceived(self, data: bytes) -> None:
         self._body += data
-        if len(self._body) > ANSWER_MAX_BYTES and self.transport is not None:
+        if len(self._body) > ANSWER_MAX_BYTES and not self._is_over:
+            self._hang_up(self.done)
+            self.done.errback(ValueError(f"a body above {ANSWER_MAX_BYTES} bytes"))
+
+    def _hang_up(self, _: Deferred[bytes]) -> None:
+        """Leave no connection to an application that does not come to its end."""
+        self._is_over = True
+        if self.transport is not None:
             self.transport.loseConnection()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        if len(self._body) > ANSWER_MAX_BYTES:
-            self.done.errback(ValueError(f"a body above {ANSWER_MAX_BYTES} bytes"))
-        elif reason.check(ResponseDone, PotentialDataLoss):
+        if self._is_over:
+            return
+        if reason.check(ResponseDone, PotentialDataLoss):
             self.done.callback(self._body)
         else:
             self.done.errback(reason)
@@ -69,10 +86,17 @@ class Application:
 
     log = Logger()
 
-    def __init__(self, options: ForwardAuth, clock: IReactorTime, agent: IAgent) -> None:
+    def __init__(
+        self,
+        options: ForwardAuth,
+        clock: IReactorTime,
+        agent: IAgent,
+        descriptors: Descriptors | None = None,
+    ) -> None:
         self._options = options
         self._clock = clock
         self._agent = agent
+        self._descriptors = descriptors or Descriptors()
         self._asked = 0
         # What was said to whom, and until when it holds.
         self._said: dict[bytes, tuple[Ticket | None, float]] = {}
@@ -112,25 +136,33 @@ class Application:
         self._said[key] = (ticket, self._clock.seconds() + self._options.cache)
 
     async def _ask(self, asker: Asker, shown: Shown) -> Ticket | None:
-        if self._asked >= ASKED_AT_ONCE:
+        if self._asked >= ASKED_AT_ONCE or self._descriptors.spent:
             raise Refused(Code.BUSY, "too many are asking who they are", RETRY_MS)
         self._asked += 1
+        taken = self._descriptors.take()
         asking = Deferred.fromCoroutine(self._answer(self._headers(asker, shown)))
         try:
             return await asking.addTimeout(self._options.timeout, self._clock)
-        except (*_UNHEARD, BadTicket, ValueError) as fault:
-            self.log.error(
-                "forward_auth {url}: {reason}",
-                url=self._options.url,
-                reason=getattr(fault, "text", None) or str(fault) or type(fault).__name__,
-            )
+        except (*_UNHEARD, *_UNREAD) as fault:
+            # What stands behind the ? may be a key of the application's.
+            url = (self._options.url or "").partition("?")[0]
+            self.log.error("forward_auth {url}: {reason}", url=url, reason=self._reason(fault))
             text = "who you are cannot be found out now"
             raise Refused(Code.BUSY, text, RETRY_MS) from None
         finally:
             self._asked -= 1
+            taken.give_back()
+
+    def _reason(self, fault: Exception) -> str:
+        """Return why there is no answer, in words for the operator."""
+        if isinstance(fault, TimeoutError):
+            return f"no answer within {self._options.timeout:g} s"
+        if isinstance(fault, ResponseFailed):
+            return "; ".join(failure.getErrorMessage() for failure in fault.reasons)
+        return getattr(fault, "text", None) or str(fault) or type(fault).__name__
 
     async def _answer(self, headers: Headers) -> Ticket | None:
-        """Return what one answer says. Raises one of `_UNHEARD`, `BadTicket`, `ValueError`."""
+        """Return what one answer says. Raises one of `_UNHEARD` or `_UNREAD`."""
         url = (self._options.url or "").encode()
         response: Any = await self._agent.request(b"GET", url, headers, None)
         body = await _body(response)

@@ -88,6 +88,10 @@ class Authenticator:
             self._application.forget(now)
 
     async def _identify(self, asker: Asker, shown: Shown, owner: object, *, anew: bool) -> Asker:
+        # First: no foreign page uses up a ticket, or has the application look at cookies.
+        foreign = self._policy.foreign(asker.origin)
+        if foreign is not None:
+            raise Refused(foreign.code, foreign.reason)
         try:
             ticket = await self._ticket(asker, shown, owner, anew)
         except BadTicket as bad:

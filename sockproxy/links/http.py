@@ -126,6 +126,8 @@ class Requests(Place):
             _open_to(request, visited)
             return hello.refusal(Refused(Code.ORIGIN, hint))
         _open_to(request, visited)
+        # A page that leaves sends a beacon: it reads no answer, and its console would tell.
+        request.setHeader(b"Cross-Origin-Resource-Policy", b"cross-origin")
         if self._hub.shared.auth.takes_cookies:
             request.setHeader(b"Access-Control-Allow-Credentials", b"true")
         assert request.content is not None

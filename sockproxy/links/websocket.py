@@ -81,9 +81,9 @@ class WebSocketLink:
             self._live.flush()
 
     def closed(self, code: int, reason: str) -> None:
+        self._socket = None
         self._disarm()
         self._stop_entering()
-        self._socket = None
         if self._live is not None:
             self._live.lost(self)
 
@@ -130,7 +130,7 @@ class WebSocketLink:
             self._echo(self._probe, rest)
             return
         self._early = rest
-        entering = tasks.start(self._enter(said), "letting a link in")
+        entering = tasks.start(self._enter(said), "letting a link in").addCallback(self._entered)
         if not entering.called and self._socket is not None:
             self._entering = entering
             self._socket.pause_reading()
@@ -152,6 +152,11 @@ class WebSocketLink:
         if self._entering is not None and self._socket is not None:
             self._entering = None
             self._socket.resume_reading()
+
+    def _entered(self, _: None) -> None:
+        """A fault of ours, which the log tells, lets nobody in and keeps nobody waiting."""
+        if self._live is None:
+            self._refuse(Refused(Code.INTERNAL, "internal error"))
 
     def _keep(self, data: bytes) -> None:
         """Hold what was under way when reading was paused."""
@@ -183,9 +188,9 @@ class WebSocketLink:
         self._say_last(hello.refusal(refused), refused.code)
 
     def _say_last(self, frame: bytes, code: Code) -> None:
+        socket, self._socket = self._socket, None
         self._disarm()
         self._stop_entering()
-        socket, self._socket = self._socket, None
         if socket is not None:
             socket.send(frame)
             socket.close(close_code(code), code.name.lower())

@@ -149,13 +149,20 @@ class Policy:
             return True
         return any(_serves_page(way, origin, bearer=False) for way in self._ways)
 
+    def foreign(self, origin: str | None) -> Deny | None:
+        """Return why no page of an origin has any business here, None where one may have."""
+        if self.origin_known(origin):
+            return None
+        return Deny(Code.ORIGIN, self.origin_hint(origin))
+
     def admit(self, asker: Asker) -> Deny | None:
         """Return why nothing at all is open to `asker`, None where something may be.
 
         Asked when he has shown his ticket, before a session is looked for.
         """
-        if not self.origin_known(asker.origin):
-            return Deny(Code.ORIGIN, self.origin_hint(asker.origin))
+        foreign = self.foreign(asker.origin)
+        if foreign is not None:
+            return foreign
         if asker.ticket is not None:
             if asker.ticket.origins and asker.origin not in asker.ticket.origins:
                 text = f"the ticket is not for origin {asker.origin}"

@@ -28,6 +28,8 @@ _COMPACT = re.compile(r"[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+){2}", re.ASCII)
 _SIGNATURE_ONLY: Any = {
     f"verify_{claim}": False for claim in ("exp", "nbf", "iat", "aud", "iss", "sub", "jti")
 }
+# The second of lists in lists, which older releases of the library let through.
+_UNREAD = (jwt.InvalidTokenError, RecursionError)
 
 
 class BadTicket(Exception):
@@ -117,7 +119,7 @@ def verify(shown: str, options: Tickets, now: float) -> Ticket:
         )
     except jwt.InvalidSignatureError:
         raise BadTicket("the ticket's signature is wrong") from None
-    except jwt.InvalidTokenError:
+    except _UNREAD:
         raise BadTicket("the ticket cannot be read") from None
     claims = read(_Claims, said)
     if options.audience not in claims.aud:
@@ -157,7 +159,7 @@ def _key(shown: str, keys: tuple[TicketKey, ...]) -> TicketKey:
         raise BadTicket("the ticket is no JWT in its compact form")
     try:
         header: Mapping[str, Any] = jwt.get_unverified_header(shown)
-    except jwt.InvalidTokenError:
+    except _UNREAD:
         raise BadTicket("the ticket's header cannot be read") from None
     kid = header.get("kid")
     if kid is None and len(keys) == 1:

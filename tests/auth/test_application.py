@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import pytest
 from twisted.internet.defer import Deferred
+from twisted.internet.error import ConnectionLost, ConnectionRefusedError, DNSLookupError
 from twisted.internet.task import Clock
+from twisted.python.failure import Failure
+from twisted.web.client import ResponseFailed
 
 from sockproxy.auth.application import ANSWER_MAX_BYTES, ASKED_AT_ONCE, Application
 from sockproxy.auth.shown import NOTHING, Shown
 from sockproxy.codes import Code
 from sockproxy.policy.access import Asker
+from sockproxy.policy.descriptors import Descriptors
 from sockproxy.policy.ticket import BadTicket, Ticket
 from sockproxy.refused import Refused
 from sockproxy.settings import ForwardAuth
@@ -26,10 +30,12 @@ COOKIE = Shown("", (("session", "s3"), ("theme", "dark"), ("session", "s4")))
 class Asked:
     """An application, and one who asks it."""
 
-    def __init__(self, options: ForwardAuth = OPTIONS) -> None:
+    def __init__(
+        self, options: ForwardAuth = OPTIONS, descriptors: Descriptors | None = None
+    ) -> None:
         self.clock = Clock()
         self.agent = plain.Application()
-        self.application = Application(options, self.clock, self.agent)
+        self.application = Application(options, self.clock, self.agent, descriptors)
 
     def ask(self, shown: Shown = BEARER, *, anew: bool = False, asker: Asker = ASKER) -> Answered:
         return Answered(Deferred.fromCoroutine(self.application.ask(asker, shown, anew=anew)))
@@ -118,6 +124,11 @@ def test_whom_it_does_not_know_is_told(code: int) -> None:
         (b'{"sub": "*"}', 200, "sub names nobody"),
         (b"\xff", 200, "'utf-8' codec can't decode byte 0xff in position 0: invalid start byte"),
         (bytes(ANSWER_MAX_BYTES + 1), 200, "a body above 16384 bytes"),
+        (
+            b"[" * ANSWER_MAX_BYTES,
+            200,
+            "maximum recursion depth exceeded while decoding a JSON array from a unicode string",
+        ),
         (plain.ALICE, 500, "it answered 500"),
         (plain.ALICE, 302, "it answered 302"),
         (plain.ALICE, 204, "it answered 204"),
@@ -143,13 +154,68 @@ def test_silence_lets_nobody_in_and_is_not_waited_for() -> None:
     assert there.agent.called_off == 1
 
 
-def test_an_application_that_is_away_lets_nobody_in() -> None:
+def test_an_answer_that_stops_in_the_middle_lets_nobody_in_and_leaves_no_connection() -> None:
+    there = Asked()
+    with lines() as said:
+        answered = there.ask()
+        response = there.agent.begin(b'{"sub": "ali')
+        there.clock.advance(OPTIONS.timeout)
+
+    assert isinstance(answered.fault, Refused)
+    assert response.given_up
+    assert said == ["forward_auth http://127.0.0.1:8000/who: no answer within 2 s"]
+
+
+def test_what_comes_behind_too_much_is_not_waited_for() -> None:
     there = Asked()
     answered = there.ask()
-    there.agent.refuse()
+    response = there.agent.begin(bytes(ANSWER_MAX_BYTES + 1))
+    response.body.dataReceived(b"more")
+
+    assert isinstance(answered.fault, Refused)
+    assert response.given_up
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason"),
+    [
+        (ConnectionRefusedError(), "Connection was refused by other side."),
+        (DNSLookupError("no results"), "DNS lookup failed: no results."),
+        (ResponseFailed([Failure(ConnectionLost())]), "Connection to the other side was lost"),
+    ],
+)
+def test_an_application_that_is_away_lets_nobody_in(fault: Exception, reason: str) -> None:
+    there = Asked()
+    with lines() as said:
+        answered = there.ask()
+        there.agent.refuse(fault)
 
     assert isinstance(answered.fault, Refused)
     assert answered.fault.code is Code.BUSY
+    assert said[0].startswith(f"forward_auth http://127.0.0.1:8000/who: {reason}")
+
+
+def test_what_its_url_may_hold_of_secrets_is_not_logged() -> None:
+    there = Asked(OPTIONS.model_copy(update={"url": "http://127.0.0.1:8000/who?key=s3"}))
+    with lines() as said:
+        there.ask()
+        there.agent.refuse()
+
+    assert said == ["forward_auth http://127.0.0.1:8000/who: Connection was refused by other side."]
+
+
+def test_a_question_takes_a_descriptor_and_none_of_the_reserve() -> None:
+    descriptors = Descriptors(20)
+    descriptors.taken = descriptors.most - 1
+    there = Asked(descriptors=descriptors)
+    there.ask()
+    assert descriptors.spent
+
+    fault = there.ask(COOKIE).fault
+    assert isinstance(fault, Refused)
+    assert fault.code is Code.BUSY
+    there.agent.answer()
+    assert descriptors.taken == descriptors.most - 1
 
 
 def test_who_leaves_is_not_asked_about_any_more(logged_errors: LoggedErrors) -> None:

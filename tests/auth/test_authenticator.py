@@ -143,6 +143,18 @@ def test_a_foreign_page_is_told_the_missing_line() -> None:
     assert "add to a [backend]" in fault.text
 
 
+def test_a_foreign_page_uses_up_no_ticket_and_asks_the_application_nothing() -> None:
+    foreign = Asker("https://evil.example", None, "192.0.2.1")
+    door = Door(KEYS)
+    assert door.refusal(Shown(mint()), b"thief", foreign).code is Code.ORIGIN
+    assert known(door.come(Shown(mint()), b"owner")).principal == "alice"
+
+    door = Door(FORWARD)
+    cookies = Shown("", (("session", "s3"),))
+    assert door.refusal(cookies, b"thief", foreign).code is Code.ORIGIN
+    assert door.agent.asked == []
+
+
 def test_a_ticket_opens_one_session() -> None:
     door = Door(KEYS)
     known(door.come(Shown(mint()), b"one"))

@@ -17,7 +17,7 @@ from zope.interface import implementer
 from sockproxy.backends import connector
 from sockproxy.settings import TcpTarget, Tls
 from tests.backends.test_opening import Names, talk, tls_backend
-from tests.certificates import Authority
+from tests.certificates import Authority, keep
 
 
 def test_all_addresses_of_a_name_are_found() -> None:
@@ -92,7 +92,7 @@ async def test_each_authority_of_a_file_is_trusted(tmp_path: Path) -> None:
 async def test_a_client_certificate_is_shown_to_a_backend_that_asks(tmp_path: Path) -> None:
     authority = Authority(tmp_path)
     shown = tmp_path / "client.pem"
-    shown.write_bytes(authority.signed("page.example"))
+    keep(shown, authority.signed("page.example"))
     trusted = ssl.trustRootFromCertificates(
         [ssl.Certificate.loadPEM(Path(authority.file).read_bytes())]
     )

@@ -23,7 +23,7 @@ from sockproxy.relay import Relay
 from sockproxy.settings import TcpTarget, Tls
 from tests import loopback
 from tests.backends.test_opening import Names, allow, tls_backend
-from tests.certificates import GARBAGE, Authority, Old, asking, context
+from tests.certificates import GARBAGE, Authority, Old, asking, context, keep
 from tests.memory import seat
 from tests.test_relay import PlainPage
 
@@ -203,8 +203,8 @@ async def test_a_backend_that_demands_a_certificate_gets_it_or_says_so(
     server = asking(authority.signed(NAME), authority.file)
     stranger = tmp_path / "stranger"
     stranger.mkdir()
-    (tmp_path / "own.pem").write_bytes(authority.signed("page.example"))
-    (tmp_path / "foreign.pem").write_bytes(Authority(stranger).signed("page.example"))
+    keep(tmp_path / "own.pem", authority.signed("page.example"))
+    keep(tmp_path / "foreign.pem", Authority(stranger).signed("page.example"))
     tls = Tls(server_name=NAME, ca_file=authority.file)
 
     def showing(name: str) -> Tls:

@@ -147,6 +147,78 @@ def test_a_wildcard_is_judged_alike_too(tmp_path: Path) -> None:
                 assert not let_in(server.port, f"Origin: {origin}".encode()), (way, origin)
 
 
+PLACES = (
+    *("GET /", "GET /irc.html", "GET /style.css", "GET /none", "HEAD /", "DELETE /", "GET /*"),
+    *("GET /sockproxy.js", "GET /sockproxy.mjs", "GET /sockproxy.d.ts"),
+    *("GET /playground/backends", "GET /playground/cut", "POST /playground/cut"),
+    *("GET /sp/_/ws", "GET /sp/_/up", "POST /sp/_/up", "POST /sp/_/down", "OPTIONS /sp/_/down"),
+    *("GET /raw/exact", "POST /raw/exact", "GET /raw/none", "GET /\xff"),
+)
+ORIGINS = (b"", b"https://app.example", b"https://evil.example", b"null")
+
+
+def answered(port: int, place: str, origin: bytes) -> dict[str, str]:
+    """Return the headers of an answer, by their names in lower case."""
+    body = hello() if place.startswith("POST") else b""
+    lines = [b"Connection: close", *([b"Origin: " + origin] if origin else [])]
+    lines += [b"Content-Length: %d" % len(body)] if body else []
+    head, _, _ = said(port, request(place, *lines, body=body), lambda _: False).partition(
+        b"\r\n\r\n"
+    )
+    fields = (line.split(": ", 1) for line in head.decode().split("\r\n")[1:])
+    return {name.lower(): value for name, value in fields}
+
+
+def test_no_answer_is_of_use_to_a_foreign_page(tmp_path: Path) -> None:
+    with processes.service(tmp_path, f"[sockproxy]\nplayground = yes\n{INI}") as server:
+        found = {
+            (place, origin): answered(server.port, place, origin)
+            for place in PLACES
+            for origin in ORIGINS
+        }
+
+    for (place, origin), headers in found.items():
+        is_client = "sockproxy." in place
+        is_session = place.startswith("POST /sp/")
+        readers = "*" if is_client else origin.decode() if is_session else ""
+        assert headers["x-content-type-options"] == "nosniff", place
+        assert headers.get("access-control-allow-origin", "") == readers, (place, origin)
+        for leave in ("credentials", "private-network", "methods", "headers"):
+            assert f"access-control-allow-{leave}" not in headers, place
+        if is_session:
+            assert "no-store" in headers["cache-control"], place
+            assert headers["vary"] == "Origin", place
+        if headers["content-type"].startswith("text/html"):
+            assert "frame-ancestors 'none'" in headers["content-security-policy"], place
+        if place != "GET /\xff":  # judged before there is a request
+            is_known = is_session and origin == ORIGINS[1]
+            shared = "cross-origin" if is_client or is_known else "same-origin"
+            assert headers["cross-origin-resource-policy"] == shared, place
+
+
+def test_what_a_foreign_page_can_send_without_asking_changes_nothing(tmp_path: Path) -> None:
+    """A form, a beacon, a picture: none of them has our Origin, whatever else it says."""
+    with socket.create_server(("127.0.0.1", 0)) as backend:
+        backend.setblocking(False)
+        port = backend.getsockname()[1]
+        settings = f"[sockproxy]\nplayground = yes\n{INI.replace(':6667', f':{port}')}"
+        with processes.service(tmp_path, settings) as server:
+            for origin in (b"Origin: https://evil.example", b"Origin: null", b""):
+                for kind in (b"text/plain", b"application/x-www-form-urlencoded"):
+                    for path in ("/sp/_/up", "/sp/_/down", "/playground/cut"):
+                        lines = [b"Content-Type: " + kind, *([origin] if origin else [])]
+                        answer = said(server.port, post(path, *lines), lambda _: False)
+                        assert status(answer) == 403
+            for path in ("/sp/_/up", "/sp/_/down", "/playground/cut"):
+                listed = b"Origin: https://app.example"
+                get = request(f"GET {path}", b"Connection: close", listed)
+                assert status(said(server.port, get, lambda _: False)) == 405
+
+            assert ": new," not in server.said()
+        with pytest.raises(BlockingIOError):
+            backend.accept()
+
+
 @pytest.mark.parametrize("box", ["nginx", "haproxy"])
 def test_the_client_behind_a_proxy_is_known_and_cannot_lie(tmp_path: Path, box: str) -> None:
     """The proxy and its client are two of the many addresses of loopback."""

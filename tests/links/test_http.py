@@ -78,6 +78,7 @@ def test_a_listed_origin_may_read_and_nobody_keeps_the_answer() -> None:
     assert headers[b"vary"] == b"Origin"
     assert headers[b"cache-control"] == b"no-store, no-transform"
     assert headers[b"x-accel-buffering"] == b"no"
+    assert headers[b"cross-origin-resource-policy"] == b"cross-origin"
     assert headers[b"content-type"] == b"text/event-stream"
 
 

@@ -14,6 +14,7 @@ from sockproxy.links.hello import HELLO_MAX_BYTES
 from sockproxy.links.websocket import EARLY_MAX_BYTES, WebSocketLink, greeter
 from sockproxy.upgrade import Refusal
 from tests.application import Application
+from tests.conftest import LoggedErrors
 from tests.helpers import result
 from tests.links.carriers import Carrier, OverWebSocket, PlainSocket
 from tests.links.outline import LinkOutline
@@ -90,6 +91,16 @@ class TestTickets(TicketOutline):
 
         refuse = way.socket.frames()[-1]
         assert (refuse.code, refuse.retry_ms) == (Code.BUSY, 2000)
+
+    def test_a_fault_of_ours_lets_nobody_in_and_keeps_nobody_waiting(
+        self, asked: Application, logged_errors: LoggedErrors
+    ) -> None:
+        way = self.waiting()
+        asked.refuse(LookupError("a fault"))
+
+        assert [frame.code for frame in way.socket.frames()] == [Code.INTERNAL]
+        assert way.socket.ended == 4014
+        assert logged_errors.flush(LookupError)
 
 
 def visitor(origin: str | None = ORIGIN, *offered: str) -> Visitor:

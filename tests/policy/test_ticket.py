@@ -91,7 +91,11 @@ def test_what_is_no_jwt_is_no_ticket(text: str) -> None:
     assert refusal(text) == "the ticket is no JWT in its compact form"
 
 
-@pytest.mark.parametrize("text", ["a.b.c", "e30.e30.AA", "AAAA.AAAA.AAAA", "W10.e30.AA"])
+# A head of lists in lists, deeper than anybody counts.
+DEEP = f"{base64.urlsafe_b64encode(b'[' * 3000).decode()}.e30.AA"
+
+
+@pytest.mark.parametrize("text", ["a.b.c", "e30.e30.AA", "AAAA.AAAA.AAAA", "W10.e30.AA", DEEP])
 def test_what_has_no_sound_header_is_no_ticket(text: str) -> None:
     assert refusal(text) in (
         "the ticket's header cannot be read",
