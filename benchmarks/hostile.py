@@ -124,8 +124,8 @@ STRANGERS: dict[str, Stranger] = {
         TOO_BIG,
         MILLION,
     ),
-    "pings": Stranger(_raw(), _each(masked(9, b"ping")), ALIVE, LAKH),
-    "pings, no pong read": Stranger(_raw(), _each(masked(9, bytes(125))), ALIVE, LAKH, False),
+    "pings": Stranger(_raw(), _each(masked(9, b"ping")), 1008, LAKH),
+    "pings, no pong read": Stranger(_raw(), _each(masked(9, bytes(125))), 1008, LAKH, False),
     "empty messages": Stranger(_raw(), _each(masked(2, b"")), ALIVE, LAKH),
     "PADs of no bytes": Stranger(
         _native(), _packed(b"\0\0"), ALIVE, MILLION, processor_s=MILLION_FRAMES_S

@@ -30,9 +30,13 @@ from sockproxy.head import BadHead
 from sockproxy.kernel import limit_unsent, unsent_bytes
 from sockproxy.logs import Logger
 from sockproxy.place import Place, answer, answer_later
+from sockproxy.policy.limits import TokenBucket
 
 MESSAGE_MAX_BYTES = 256 * 1024
 FRAGMENTS_MAX = 1024
+# Nobody who wants to know whether we are there asks so often.
+PINGS_PER_S = 10
+PINGS_BURST = 256
 SLICE_BYTES = 8 * 1024
 CLOSE_TIMEOUT_S = 2.0
 SLOW_CLOSE_TIMEOUTS = 15
@@ -42,6 +46,7 @@ FAREWELL_MAX_BYTES = 64 * 1024
 PING_S = 25
 PING_TIMEOUT_S = 15
 UPGRADE_REQUIRED = 426
+POLICY = 1008
 TOO_BIG = 1009
 INTERNAL_ERROR = 1011
 NO_CODE = 1005
@@ -162,7 +167,7 @@ class SocketFactory(WebSocketServerFactory):  # type: ignore[misc]  # autobahn i
         channel.setTimeout(None)
         transport.unregisterProducer()
         limit_unsent(transport)
-        connection = Connection(peer)
+        connection = Connection(peer, self.reactor.seconds)
         connection.factory = self
         _give(transport, connection)
         connection.makeConnection(transport)
@@ -240,15 +245,17 @@ class Connection(WebSocketServerProtocol):  # type: ignore[misc]  # autobahn is 
     frame_data: list[bytes] | None = None
     control_frame_data: list[bytes] | None = None
 
-    def __init__(self, peer: Peer) -> None:
+    def __init__(self, peer: Peer, seconds: Callable[[], float]) -> None:
         super().__init__()
         self._peer = peer
+        self._seconds = seconds
         self._full = False
         self._held = False
         self._told = False
         self._fragments = 0
         self._farewell_bytes = FAREWELL_MAX_BYTES
         self._pong_due: bytes | None = None
+        self._pings = TokenBucket(PINGS_PER_S, PINGS_BURST, seconds())
         self._timeouts_left = SLOW_CLOSE_TIMEOUTS
         self._linger: IDelayedCall | None = None
 
@@ -371,7 +378,9 @@ class Connection(WebSocketServerProtocol):  # type: ignore[misc]  # autobahn is 
 
     def onPing(self, payload: bytes) -> None:
         """Answer; a browser that does not read is owed a pong to its newest ping only."""
-        if self._full:
+        if not self._pings.take(self._seconds()):
+            self._fail_connection(POLICY, f"more than {PINGS_PER_S} pings a second")
+        elif self._full:
             self._pong_due = payload
         else:
             self.sendPong(payload)

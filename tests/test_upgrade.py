@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import pytest_twisted
-from twisted.internet.task import deferLater
+from twisted.internet.task import Clock, deferLater
 from twisted.internet.testing import StringTransport
 from twisted.web.resource import Resource
 
@@ -17,6 +17,7 @@ from sockproxy.upgrade import (
     FAREWELL_MAX_BYTES,
     FRAGMENTS_MAX,
     MESSAGE_MAX_BYTES,
+    PINGS_BURST,
     Connection,
     Peer,
     Refusal,
@@ -309,7 +310,7 @@ async def test_a_browser_that_does_not_read_its_last_words_is_cut() -> None:
 
 def connected(peer: Echo) -> tuple[Connection, StringTransport]:
     """Return a WebSocket in memory."""
-    connection, transport = Connection(peer), StringTransport()
+    connection, transport = Connection(peer, Clock().seconds), StringTransport()
     connection.factory = SocketFactory(loopback.reactor)
     connection.makeConnection(transport)
     transport.registerProducer(connection, True)
@@ -356,15 +357,29 @@ def test_a_browser_that_reads_no_pong_gets_the_last_one_only() -> None:
 
     connection.dataReceived(masked(9, b"first"))
     connection.pauseProducing()
-    for number in range(1000):
+    for number in range(100):
         connection.dataReceived(masked(9, b"%d" % number))
     assert transport.value() == masked(10, b"first", mask=False)
 
     connection.resumeProducing()
     connection.resumeProducing()
-    assert transport.value() == masked(10, b"first", mask=False) + masked(10, b"999", mask=False)
+    assert transport.value() == masked(10, b"first", mask=False) + masked(10, b"99", mask=False)
     connection.dropConnection(abort=True)
     connection.connectionLost()
+
+
+def test_a_flood_of_pings_ends_a_websocket_and_a_ping_now_and_then_does_not() -> None:
+    peer = Echo()
+    connection, transport = connected(peer)
+    for _ in range(PINGS_BURST):
+        connection.dataReceived(masked(9, b""))
+    assert transport.value().endswith(masked(10, b"", mask=False))
+    connection.dataReceived(masked(9, b"one too many"))
+
+    assert (1008).to_bytes(2, "big") in transport.value()[-40:]
+    connection.dropConnection(abort=True)
+    connection.connectionLost()
+    assert peer.ends == [1006]
 
 
 @pytest.mark.parametrize("opcode", [2, 9])

@@ -18,7 +18,7 @@ from sockproxy.auth.shown import Shown
 from sockproxy.auth.standing import REVOKED, End, Renewed, Roll, Standing, nobody
 from sockproxy.codes import Code
 from sockproxy.policy.access import Asker, Policy
-from sockproxy.policy.spent import Spent
+from sockproxy.policy.spent import Spent, Use
 from sockproxy.policy.ticket import TICKET_MAX_BYTES, BadTicket, Ticket, verify
 from sockproxy.refused import RETRY_MS, Refused
 from sockproxy.settings import Tickets
@@ -118,8 +118,8 @@ class Authenticator:
         ticket = verify(shown, self._options, self._wall())
         if self._options.single_use:
             until = self._clock.seconds() + ticket.good_for_s
-            if not self._spent.take(ticket.ticket_id, owner, until):
-                if self._spent.full():
+            if not self._spent.take(ticket.ticket_id, Use(owner, ticket.principal, until)):
+                if self._spent.full(ticket.principal):
                     raise Refused(Code.BUSY, "too many tickets are in use", RETRY_MS)
                 raise BadTicket("the ticket has been used before")
         return ticket

@@ -2,42 +2,59 @@
 
 A ticket that somebody has overheard is worth nothing once its owner has used it: its `jti`
 belongs to whoever showed it first, who may show it again, as a session does that resumes.
-Entries go when their tickets expire; where there is no room left, nobody new gets in.
+Entries go when their tickets expire; where there is no room left, nobody new gets in. One
+principal has a small part of the room, so that who is given tickets without end shuts out
+himself.
 """
 
 from __future__ import annotations
 
+from collections import Counter
+from dataclasses import dataclass
+
 REMEMBERED_MAX = 100_000
+PRINCIPAL_MAX = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """By whom a ticket was shown, whose it is, and until when that matters."""
+
+    owner: object
+    principal: str
+    until: float
 
 
 class Spent:
     """The tickets that are still good, and whose they are."""
 
-    def __init__(self, remembered_max: int = REMEMBERED_MAX) -> None:
-        self._owners: dict[str, tuple[object, float]] = {}
+    def __init__(
+        self, remembered_max: int = REMEMBERED_MAX, principal_max: int = PRINCIPAL_MAX
+    ) -> None:
+        self._uses: dict[str, Use] = {}
+        self._of: Counter[str] = Counter()
         self._max = remembered_max
+        self._principal_max = principal_max
 
     def __len__(self) -> int:
-        return len(self._owners)
+        return len(self._uses)
 
-    def full(self) -> bool:
-        """Return whether no further ticket can be remembered."""
-        return len(self._owners) >= self._max
+    def full(self, principal: str) -> bool:
+        """Return whether no further ticket of a principal can be remembered."""
+        return len(self._uses) >= self._max or self._of[principal] >= self._principal_max
 
-    def take(self, ticket_id: str, owner: object, until: float) -> bool:
+    def take(self, ticket_id: str, use: Use) -> bool:
         """Return whether a ticket is this owner's; it is from now on if it was nobody's."""
-        known = self._owners.get(ticket_id)
+        known = self._uses.get(ticket_id)
         if known is not None:
-            return known[0] == owner
-        if self.full():
+            return known.owner == use.owner
+        if self.full(use.principal):
             return False
-        self._owners[ticket_id] = (owner, until)
+        self._uses[ticket_id] = use
+        self._of[use.principal] += 1
         return True
 
     def forget(self, now: float) -> None:
         """Drop what has expired at `now`."""
-        self._owners = {
-            ticket_id: (owner, until)
-            for ticket_id, (owner, until) in self._owners.items()
-            if until > now
-        }
+        self._uses = {key: use for key, use in self._uses.items() if use.until > now}
+        self._of = Counter(use.principal for use in self._uses.values())

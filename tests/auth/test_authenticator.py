@@ -172,7 +172,7 @@ def test_a_ticket_may_open_more_where_the_file_says_so() -> None:
 
 
 def test_where_too_many_tickets_are_in_use_a_new_one_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sockproxy.policy.spent.Spent.full", lambda _: True)
+    monkeypatch.setattr("sockproxy.policy.spent.Spent.full", lambda *_: True)
     fault = Door(KEYS).refusal(Shown(mint()))
 
     assert (fault.code, fault.retry_ms) == (Code.BUSY, 2000)

@@ -2,33 +2,49 @@
 
 from __future__ import annotations
 
-from sockproxy.policy.spent import Spent
+from sockproxy.policy.spent import Spent, Use
+
+
+def by(owner: object, until: float = 10.0, principal: str = "alice") -> Use:
+    return Use(owner, principal, until)
 
 
 def test_a_ticket_is_its_first_owners() -> None:
     spent = Spent()
 
-    assert spent.take("one", b"a", until=10.0)
-    assert spent.take("one", b"a", until=10.0)
-    assert not spent.take("one", b"b", until=10.0)
-    assert spent.take("two", b"b", until=10.0)
+    assert spent.take("one", by(b"a"))
+    assert spent.take("one", by(b"a"))
+    assert not spent.take("one", by(b"b"))
+    assert spent.take("two", by(b"b"))
 
 
 def test_what_has_expired_is_forgotten() -> None:
     spent = Spent()
-    spent.take("one", b"a", until=10.0)
-    spent.take("two", b"a", until=11.0)
+    spent.take("one", by(b"a"))
+    spent.take("two", by(b"a", until=11.0))
 
     spent.forget(10.0)
 
     assert len(spent) == 1
-    assert not spent.take("two", b"b", until=11.0)
+    assert not spent.take("two", by(b"b"))
 
 
 def test_nobody_new_gets_in_where_there_is_no_room() -> None:
     spent = Spent(remembered_max=1)
-    spent.take("one", b"a", until=10.0)
+    spent.take("one", by(b"a"))
 
-    assert spent.full()
-    assert not spent.take("two", b"a", until=10.0)
-    assert spent.take("one", b"a", until=10.0)
+    assert spent.full("bob")
+    assert not spent.take("two", by(b"a", principal="bob"))
+    assert spent.take("one", by(b"a"))
+
+
+def test_who_is_given_tickets_without_end_shuts_out_himself() -> None:
+    spent = Spent(principal_max=2)
+    for name in ("one", "two", "three"):
+        spent.take(name, by(name))
+
+    assert len(spent) == 2
+    assert spent.full("alice")
+    assert spent.take("four", by(b"d", principal="bob"))
+    spent.forget(10.0)
+    assert spent.take("five", by(b"e", until=20.0))
