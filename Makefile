@@ -54,6 +54,8 @@ soak: packages $(VENV)/test.stamp
 	$(RUN)/python -m benchmarks.bounds
 	$(RUN)/python -m benchmarks.hostile
 	$(RUN)/python -m benchmarks.refusals
+	$(RUN)/python -m benchmarks.slow
+	$(RUN)/python -m benchmarks.full
 
 bench: $(VENV)/test.stamp
 	$(RUN)/python -m benchmarks.bounds
