@@ -88,7 +88,7 @@ class Front(server.Site):
         if found != nearest:
             kind = IPv6Address if ":" in found else IPv4Address
             return kind("TCP", found, 0)
-        if entries and not options.trusted_proxies:
+        if entries and not forwarded.is_trusted(nearest, options.trusted_proxies):
             self._warn(nearest)
         return peer
 
@@ -142,6 +142,7 @@ class Request(server.Request):
 class Channel(http.HTTPChannel):
     """One connection, from its first byte to its end or its upgrade."""
 
+    refused = Logger()
     site: Front
     transport: Any
     entry: Entry
@@ -308,6 +309,12 @@ class Channel(http.HTTPChannel):
         """Answer and close: past twisted.web, which answers whole requests only."""
         if bad.status not in BLAMELESS:
             self.entry.failed()
+        self.refused.info(
+            "refused {peer}: {status}, {text}",
+            peer=getattr(self._client or self.transport.getPeer(), "host", forwarded.UNIX),
+            status=bad.status,
+            text=bad.text,
+        )
         self._end()
         self.transport.write(refusal(bad))
         self._within(FAREWELL_S, self._abort)

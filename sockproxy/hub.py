@@ -129,10 +129,11 @@ class Hub:
         live = LiveSession(ServerAttach(core, hello.sid), asker, self.shared, self, share)
         self._live[hello.sid] = live
         self.log.info(
-            "session {session}: new, {origin} from {peer}",
+            "session {session}: new, {origin} from {peer}, user {principal}",
             session=live.name,
             origin=asker.origin,
             peer=asker.peer,
+            principal=asker.principal or "-",
         )
         return live
 

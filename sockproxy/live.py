@@ -329,9 +329,10 @@ class LiveSession:
             return
         self.over = True
         self.log.info(
-            "session {session} from {peer}: ended, {text}",
+            "session {session} from {peer}, user {principal}: ended, {text}",
             session=self.name,
             peer=self.asker.peer,
+            principal=self.asker.principal or "-",
             text=text,
             code=code,
         )

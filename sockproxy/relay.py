@@ -309,6 +309,9 @@ class Relay:
         if self._last_word is not None:
             self._end(*self._last_word)
         elif isinstance(fault, OpenFailed):
+            # A failure of TLS is told where it is found, and of hidden ones there is no word.
+            if self._allow.detail and fault.code is not Code.BACKEND_TLS:
+                self.log.warn("not opened: {reason}", reason=fault.text)
             self._end(fault.code, fault.text)
         else:
             self.log.failure("{name}: opening failed", failure, name=self._allow.name)

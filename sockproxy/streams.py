@@ -124,11 +124,13 @@ class Streams:
         seat = self._decide(event)
         if isinstance(seat, Deny):
             self.log.info(
-                "session {session}: stream {stream} for {origin} from {peer} denied: {reason}",
+                "session {session}: stream {stream} for {origin} from {peer}, user {principal},"
+                " denied: {reason}",
                 session=self._name,
                 stream=event.stream,
                 origin=self.asker.origin,
                 peer=self.asker.peer,
+                principal=self.asker.principal or "-",
                 reason=seat.why or seat.reason,
             )
             self._deny(event.stream, seat)

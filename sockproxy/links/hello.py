@@ -8,11 +8,27 @@ from sockproxy.core import frames
 from sockproxy.core.attach import VERSION
 from sockproxy.core.errors import PeerError
 from sockproxy.front import Visitor
+from sockproxy.logs import Logger
 from sockproxy.refused import Refused
 
 HELLO_MAX_BYTES = 8 * 1024
 # What no page of ours runs into by bad luck. Unknown sessions are the hub's to limit: after a
 # restart every page asks for one.
+log = Logger(__name__)
+
+# What is not told where it is found, nor happens when two links of one page cross.
+TOLD = frozenset(
+    (
+        Code.VERSION,
+        Code.TICKET_REQUIRED,
+        Code.TICKET_REFUSED,
+        Code.BUSY,
+        Code.TOO_BIG,
+        Code.PROTOCOL,
+        Code.TIMEOUT,
+        Code.INTERNAL,
+    )
+)
 OFFENCES = frozenset((Code.ORIGIN, Code.PROTOCOL, Code.TICKET_REFUSED, Code.SECRET_REUSE))
 
 
@@ -44,9 +60,16 @@ def shown(said: frames.Hello, visitor: Visitor) -> Shown:
 
 
 def note(refused: Refused, visitor: Visitor) -> None:
-    """Count a no that should not come often."""
+    """Tell the operator of a no that nobody else tells; count one that should not come often."""
     if refused.code in OFFENCES:
         visitor.entry.failed()
+    if refused.code in TOLD:
+        log.info(
+            "refused {origin} from {peer}: {text}",
+            origin=visitor.origin,
+            peer=visitor.peer,
+            text=refused.text,
+        )
 
 
 def refusal(refused: Refused) -> bytes:

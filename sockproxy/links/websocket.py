@@ -143,19 +143,25 @@ class WebSocketLink:
             asker = await auth.identify(visitor.asker(), shown, said.sid)
             self._live = self._hub.attach(said, self, asker, shown)
         except Refused as refused:
+            self._listen()
             self._refuse(refused)
             return
         visitor.entry.served()
         early, self._early = self._early, b""
         if early:
             self._live.received(self, early)
-        if self._entering is not None and self._socket is not None:
-            self._entering = None
+        self._listen()
+
+    def _listen(self) -> None:
+        """Read on, if nothing was read while it was found out who asks."""
+        waited, self._entering = self._entering, None
+        if waited is not None and self._socket is not None:
             self._socket.resume_reading()
 
     def _entered(self, _: None) -> None:
         """A fault of ours, which the log tells, lets nobody in and keeps nobody waiting."""
         if self._live is None:
+            self._listen()
             self._refuse(Refused(Code.INTERNAL, "internal error"))
 
     def _keep(self, data: bytes) -> None:
@@ -190,15 +196,19 @@ class WebSocketLink:
     def _say_last(self, frame: bytes, code: Code) -> None:
         socket, self._socket = self._socket, None
         self._disarm()
-        self._stop_entering()
+        if self._stop_entering() and socket is not None:
+            # Or its close would not be heard.
+            socket.resume_reading()
         if socket is not None:
             socket.send(frame)
             socket.close(close_code(code), code.name.lower())
 
-    def _stop_entering(self) -> None:
+    def _stop_entering(self) -> bool:
+        """Return whether it was being found out who asks, which is not wanted any more."""
         entering, self._entering = self._entering, None
         if entering is not None:
             entering.cancel()
+        return entering is not None
 
     def _disarm(self) -> None:
         deadline, self._deadline = self._deadline, None
