@@ -48,7 +48,7 @@ log = Logger(__name__)
 
 def tell(address: str, text: str, more: int) -> None:
     """Log that somebody was not let in."""
-    log.warn("refused {address}: {text}; {more} more since", address=address, text=text, more=more)
+    log.warn("refused {peer}: {text}; {more} more since", peer=address, text=text, more=more)
 
 
 def descriptors(listeners: int) -> Descriptors:
@@ -80,15 +80,13 @@ class Gate:
         *,
         plain: bool = True,
         named: bool = True,
-        outermost: bool = True,
     ) -> Accepting:
         """Return `factory` behind this gate.
 
         It is `plain` where HTTP is spoken from the first byte on, and `named` where the peer of
         a connection is known by its socket; else who learns it lets its entry `belong` to it.
-        It is not `outermost` where TLS is around it, which cannot do without a protocol.
         """
-        return Accepting(self, factory, plain, named, outermost)
+        return Accepting(self, factory, plain, named)
 
     def watch(self, endpoint: IStreamServerEndpoint) -> IStreamServerEndpoint:
         """Return an endpoint whose listening pauses where there are no descriptors."""
@@ -136,10 +134,7 @@ class Accepting(Factory):
 
     noisy = False
 
-    def __init__(
-        self, gate: Gate, inner: IProtocolFactory, plain: bool, named: bool, outermost: bool
-    ) -> None:
-        self._outermost = outermost
+    def __init__(self, gate: Gate, inner: IProtocolFactory, plain: bool, named: bool) -> None:
         self._gate = gate
         self._inner = inner
         self._plain = plain
@@ -156,25 +151,21 @@ class Accepting(Factory):
         self._inner.doStop()
 
     def buildProtocol(self, addr: Any) -> Protocol | None:
+        """Return what serves a connection; without one it is closed before the next is accepted."""
         gate = self._gate
         was_full, taken = gate.descriptors.full, gate.descriptors.take()
         if was_full:
-            return self._cut(taken)
+            taken.give_back()
+            return None
         peer = getattr(addr, "host", UNIX) if self._named else None
         try:
             entry = gate.entrance.admit(peer)
         except Full as full:
             if self._plain and gate.farewells < gate.farewells_max:
                 return Farewell(gate, taken, full)
-            return self._cut(taken)
+            taken.give_back()
+            return None
         return Accepted(self._inner.buildProtocol(addr), entry, taken)
-
-    def _cut(self, taken: Taken) -> Protocol | None:
-        """Let the socket be closed, before the next one is accepted if that can be."""
-        if not self._outermost:
-            return Cut(taken)
-        taken.give_back()
-        return None
 
 
 class Accepted(ProtocolWrapper):
@@ -196,21 +187,6 @@ class Accepted(ProtocolWrapper):
         self._taken.give_back()
         inner, self.wrappedProtocol = self.wrappedProtocol, None
         inner.connectionLost(reason)
-
-
-class Cut(Protocol):
-    """A connection that ends in a moment, without a word."""
-
-    transport: Any
-
-    def __init__(self, taken: Taken) -> None:
-        self._taken = taken
-
-    def connectionMade(self) -> None:
-        self.transport.abortConnection()
-
-    def connectionLost(self, reason: Failure = connectionDone) -> None:
-        self._taken.give_back()
 
 
 class Farewell(Protocol):

@@ -132,6 +132,7 @@ class LiveSession:
     def know(self, asker: Asker, shown: Shown) -> None:
         """Take an asker, the session's own, for what he has shown now."""
         self._forget()
+        self._stop_proving()
         self.streams.asker = asker
         auth = self._shared.auth
         sid = self.attach.sid
@@ -156,8 +157,7 @@ class LiveSession:
         if not self._proofs.take(self._shared.clock.seconds()):
             self.core.auth_result(Code.BUSY, 0)
             return
-        if self._proving is not None:
-            self._proving.cancel()
+        self._stop_proving()
         proving = tasks.start(self._known_by(Shown(ticket)), "looking into a ticket")
         self._proving = None if proving.called else proving
 
@@ -168,11 +168,19 @@ class LiveSession:
             if asker.principal != self.asker.principal:
                 raise Refused(Code.TICKET_REFUSED, "the ticket is another principal's")
         except Refused as refused:
+            self._proving = None
             self.core.auth_result(refused.code, 0)
         else:
-            self.know(asker, shown)
-        self._proving = None
+            self._proving = None
+            # The page may have moved meanwhile.
+            self.know(replace(self.asker, ticket=asker.ticket), shown)
         self.flush()
+
+    def _stop_proving(self) -> None:
+        """Look no further into a ticket: what was shown since is newer."""
+        proving, self._proving = self._proving, None
+        if proving is not None:
+            proving.cancel()
 
     def _forget(self) -> None:
         standing, self._standing = self._standing, None
@@ -277,11 +285,13 @@ class LiveSession:
             match event:
                 case events.SessionEnded():
                     self.end(Code.ABORTED, "the page ended the session")
+                case _ if self.over:
+                    return
                 case events.AuthReceived():
                     self._prove(event.ticket)
                 case events.LinkEnded():
                     self.leave(Code.CLEAN, "the page ended the link")
-                case _ if not self.over:
+                case _:
                     self.streams.act(event)
 
     def flush(self) -> None:
@@ -338,8 +348,7 @@ class LiveSession:
         )
         self._disarm()
         self._forget()
-        if self._proving is not None:
-            self._proving.cancel()
+        self._stop_proving()
         link, self.link = self.link, None
         if link is not None:
             link.bye(code, text)

@@ -102,7 +102,7 @@ class Proxied(ProtocolWrapper):
             self.dataReceived(rest)
 
     def _refuse(self, why: str) -> None:
-        self.log.warn("PROXY header of {proxy} refused: {why}", proxy=self._proxy(), why=why)
+        self.log.warn("PROXY header of {peer} refused: {why}", peer=self._proxy(), why=why)
         self._end()
         self.transport.abortConnection()
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.error import ConnectionRefusedError
 from twisted.internet.protocol import Protocol
 from twisted.python.failure import Failure
-from twisted.web.client import ResponseDone
+from twisted.web.client import ResponseDone, ResponseNeverReceived
 from twisted.web.http_headers import Headers
 from twisted.web.iweb import IAgent, IResponse
 from zope.interface import implementer
@@ -47,9 +47,11 @@ class Response:
 class Application:
     """Answers in its own time: each question waits for `answer`."""
 
-    def __init__(self) -> None:
+    def __init__(self, called_off: Exception | None = None) -> None:
         self.asked: list[Headers] = []
         self.called_off = 0
+        # What Twisted's agent says once it is connected, not the CancelledError of others.
+        self._last_word = called_off or ResponseNeverReceived([Failure(CancelledError())])
         self._waiting: list[Deferred[Any]] = []
 
     def request(
@@ -62,8 +64,9 @@ class Application:
         self._waiting.append(waiting)
         return waiting
 
-    def _called_off(self, _: Deferred[Any]) -> None:
+    def _called_off(self, waiting: Deferred[Any]) -> None:
         self.called_off += 1
+        waiting.errback(Failure(self._last_word))
 
     def answer(self, body: bytes = ALICE, code: int = 200) -> Response:
         response = self.begin(body, code)

@@ -22,6 +22,7 @@ from sockproxy import accept
 from sockproxy.accept import FAREWELL_S, FAREWELLS_MAX, RETRY_S, Accepted, Gate, entry_of
 from sockproxy.door import Front
 from sockproxy.front import Visitor
+from sockproxy.logs import PEER_BURST_LINES
 from sockproxy.policy.descriptors import Descriptors
 from sockproxy.policy.entrance import Entrance
 from sockproxy.policy.networks import Network
@@ -140,18 +141,11 @@ async def test_only_so_many_are_told_and_the_next_are_cut(limit: int, told: int)
     assert not door.clock.getDelayedCalls()
 
 
-@pytest.mark.parametrize("inside", [False, True])
 @pytest_twisted.ensureDeferred
-async def test_where_tls_is_spoken_nobody_is_told_anything_before_the_handshake(
-    inside: bool,
-) -> None:
-    """With the gate around TLS, or with TLS around the gate, as an `ssl:` endpoint has it."""
+async def test_where_tls_is_spoken_nobody_is_told_anything_before_the_handshake() -> None:
     door = Door(Limits(connections=1))
-    gated = door.gate.around(door.echo, plain=False, outermost=not inside)
-    async with (
-        door.open(WrappingFactory(gated) if inside else gated) as port,
-        loopback.wire(port) as one,
-    ):
+    gated = door.gate.around(door.echo, plain=False)
+    async with door.open(gated) as port, loopback.wire(port) as one:
         await echoed(one)
         async with loopback.wire(port) as late:
             await late.gone()
@@ -402,3 +396,11 @@ async def test_a_websocket_knocks_for_its_client_at_a_trusted_proxy() -> None:
         assert await asked(wires[1], loopback.head("/ws", client)) == 101
         assert await asked(wires[2], loopback.head("/ws", client)) == 503
     await door.empty()
+
+
+def test_lines_of_many_refused_addresses_hide_none(lines: list[str]) -> None:
+    addresses = [f"192.0.2.{number}" for number in range(2 * PEER_BURST_LINES)]
+    for address in addresses:
+        accept.tell(address, "too many failures from one address", 0)
+
+    assert len(lines) == len(addresses)

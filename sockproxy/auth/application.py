@@ -8,12 +8,13 @@ answer in time, or one that cannot be read, lets nobody in.
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from hashlib import sha256
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 from pydantic import Field
 from twisted.internet import error
-from twisted.internet.defer import Deferred, TimeoutError
+from twisted.internet.defer import CancelledError, Deferred, TimeoutError
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
@@ -81,6 +82,19 @@ class _Body(Protocol):
             self.done.errback(reason)
 
 
+class _Said(NamedTuple):
+    """What was said, when, and until when it holds for the same question."""
+
+    ticket: Ticket | None
+    since: float
+    until: float
+
+    def at(self, now: float) -> Ticket | None:
+        """Return it as of `now`: whoever comes late stays no longer for that."""
+        ticket = self.ticket
+        return ticket and replace(ticket, good_for_s=ticket.good_for_s - (now - self.since))
+
+
 class Application:
     """The application that knows its users."""
 
@@ -98,8 +112,7 @@ class Application:
         self._agent = agent
         self._descriptors = descriptors or Descriptors()
         self._asked = 0
-        # What was said to whom, and until when it holds.
-        self._said: dict[bytes, tuple[Ticket | None, float]] = {}
+        self._said: dict[bytes, _Said] = {}
 
     @property
     def takes_cookies(self) -> bool:
@@ -117,8 +130,8 @@ class Application:
         key = self._key(asker, shown)
         known = None if anew else self._said.get(key)
         now = self._clock.seconds()
-        if known is not None and known[1] > now:
-            ticket = known[0]
+        if known is not None and known.until > now:
+            ticket = known.at(now)
         else:
             ticket = await self._ask(asker, shown)
             self._remember(key, ticket)
@@ -128,12 +141,15 @@ class Application:
 
     def forget(self, now: float) -> None:
         """Drop the answers that hold no longer."""
-        self._said = {key: said for key, said in self._said.items() if said[1] > now}
+        self._said = {key: said for key, said in self._said.items() if said.until > now}
 
     def _remember(self, key: bytes, ticket: Ticket | None) -> None:
         while len(self._said) >= REMEMBERED_MAX:
             del self._said[next(iter(self._said))]
-        self._said[key] = (ticket, self._clock.seconds() + self._options.cache)
+        now, holds_s = self._clock.seconds(), self._options.cache
+        if ticket is not None:
+            holds_s = min(holds_s, ticket.good_for_s)
+        self._said[key] = _Said(ticket, now, now + holds_s)
 
     async def _ask(self, asker: Asker, shown: Shown) -> Ticket | None:
         if self._asked >= ASKED_AT_ONCE or self._descriptors.spent:
@@ -164,7 +180,8 @@ class Application:
     async def _answer(self, headers: Headers) -> Ticket | None:
         """Return what one answer says. Raises one of `_UNHEARD` or `_UNREAD`."""
         url = (self._options.url or "").encode()
-        response: Any = await self._agent.request(b"GET", url, headers, None)
+        asking = self._agent.request(b"GET", url, headers, None)
+        response: Any = await asking.addErrback(_called_off)
         body = await _body(response)
         if response.code in _NOBODY:
             return None
@@ -192,6 +209,14 @@ class Application:
         """Return what stands for a question; no secret is kept for it."""
         asked = [asker.origin, asker.peer, shown.ticket, self._cookies(shown)]
         return sha256(json.dumps(asked).encode()).digest()
+
+
+def _called_off(failure: Failure) -> Failure:
+    """Say `CancelledError` where a question was called off: an agent has other words for it."""
+    reasons = getattr(failure.value, "reasons", (failure,))
+    if any(reason.check(CancelledError, error.ConnectingCancelledError) for reason in reasons):
+        raise CancelledError from None
+    return failure
 
 
 async def _body(response: IResponse) -> bytes:

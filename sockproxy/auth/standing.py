@@ -75,10 +75,14 @@ class Standing:
         """End him whose ticket has expired; ask for him whose ticket soon will."""
         if self.until <= now:
             self._expel(Code.TICKET_REFUSED, EXPIRED)
-        elif self._stale_at <= now and self._ask is not None and self._asking is None:
+        elif self._stale_at <= now and self._ask is not None and not self._is_asking:
             self._stale_at = now + ASKED_EVERY_S
-            asking = tasks.start(self._renewed(self._ask()), "asking for a user anew")
-            self._asking = None if asking.called else asking
+            self._asking = tasks.start(self._renewed(self._ask()), "asking for a user anew")
+
+    @property
+    def _is_asking(self) -> bool:
+        """Whether an answer is to come; a fault of ours, which the log tells, is one too."""
+        return self._asking is not None and not self._asking.called
 
     async def _renewed(self, asking: Deferred[Asker]) -> None:
         try:

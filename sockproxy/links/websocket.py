@@ -160,7 +160,7 @@ class WebSocketLink:
 
     def _entered(self, _: None) -> None:
         """A fault of ours, which the log tells, lets nobody in and keeps nobody waiting."""
-        if self._live is None:
+        if self._live is None and self._socket is not None:
             self._listen()
             self._refuse(Refused(Code.INTERNAL, "internal error"))
 

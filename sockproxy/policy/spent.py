@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
+from heapq import heappop, heappush
 
 REMEMBERED_MAX = 100_000
 PRINCIPAL_MAX = 1024
@@ -33,6 +34,8 @@ class Spent:
     ) -> None:
         self._uses: dict[str, Use] = {}
         self._of: Counter[str] = Counter()
+        # Which expires next.
+        self._ends: list[tuple[float, str]] = []
         self._max = remembered_max
         self._principal_max = principal_max
 
@@ -52,9 +55,14 @@ class Spent:
             return False
         self._uses[ticket_id] = use
         self._of[use.principal] += 1
+        heappush(self._ends, (use.until, ticket_id))
         return True
 
     def forget(self, now: float) -> None:
         """Drop what has expired at `now`."""
-        self._uses = {key: use for key, use in self._uses.items() if use.until > now}
-        self._of = Counter(use.principal for use in self._uses.values())
+        while self._ends and self._ends[0][0] <= now:
+            _, ticket_id = heappop(self._ends)
+            principal = self._uses.pop(ticket_id).principal
+            self._of[principal] -= 1
+            if not self._of[principal]:
+                del self._of[principal]

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import pytest
-from twisted.internet.defer import Deferred
-from twisted.internet.error import ConnectionLost, ConnectionRefusedError, DNSLookupError
+from twisted.internet.address import IPv4Address
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.error import (
+    ConnectingCancelledError,
+    ConnectionLost,
+    ConnectionRefusedError,
+    DNSLookupError,
+)
 from twisted.internet.task import Clock
 from twisted.python.failure import Failure
-from twisted.web.client import ResponseFailed
+from twisted.web.client import ResponseFailed, ResponseNeverReceived
 
 from sockproxy.auth.application import ANSWER_MAX_BYTES, ASKED_AT_ONCE, Application
 from sockproxy.auth.shown import NOTHING, Shown
@@ -27,14 +33,24 @@ BEARER = Shown("opaque")
 COOKIE = Shown("", (("session", "s3"), ("theme", "dark"), ("session", "s4")))
 
 
+# How Twisted's agent says that it was called off: before it is connected, and then.
+CALLED_OFF = (
+    ConnectingCancelledError(IPv4Address("TCP", "127.0.0.1", 8000)),
+    ResponseNeverReceived([Failure(CancelledError())]),
+)
+
+
 class Asked:
     """An application, and one who asks it."""
 
     def __init__(
-        self, options: ForwardAuth = OPTIONS, descriptors: Descriptors | None = None
+        self,
+        options: ForwardAuth = OPTIONS,
+        descriptors: Descriptors | None = None,
+        called_off: Exception | None = None,
     ) -> None:
         self.clock = Clock()
-        self.agent = plain.Application()
+        self.agent = plain.Application(called_off)
         self.application = Application(options, self.clock, self.agent, descriptors)
 
     def ask(self, shown: Shown = BEARER, *, anew: bool = False, asker: Asker = ASKER) -> Answered:
@@ -145,13 +161,27 @@ def test_an_answer_that_says_nothing_lets_nobody_in(body: bytes, code: int, reas
     assert said == [f"forward_auth http://127.0.0.1:8000/who: {reason}"]
 
 
-def test_silence_lets_nobody_in_and_is_not_waited_for() -> None:
-    there = Asked()
-    answered = there.ask()
-    there.clock.advance(OPTIONS.timeout)
+@pytest.mark.parametrize("last_word", CALLED_OFF)
+def test_silence_lets_nobody_in_and_is_not_waited_for(last_word: Exception) -> None:
+    there = Asked(called_off=last_word)
+    with lines() as said:
+        answered = there.ask()
+        there.clock.advance(OPTIONS.timeout)
 
     assert isinstance(answered.fault, Refused)
     assert there.agent.called_off == 1
+    assert said == ["forward_auth http://127.0.0.1:8000/who: no answer within 2 s"]
+
+
+@pytest.mark.parametrize("last_word", CALLED_OFF)
+def test_who_does_not_wait_for_it_is_no_fault_of_its(last_word: Exception) -> None:
+    there = Asked(called_off=last_word)
+    with lines() as said:
+        answered = there.ask()
+        answered.asking.cancel()
+
+    assert isinstance(answered.fault, CancelledError)
+    assert said == []
 
 
 def test_an_answer_that_stops_in_the_middle_lets_nobody_in_and_leaves_no_connection() -> None:
@@ -240,6 +270,19 @@ def test_an_answer_holds_for_a_while_for_the_same_question() -> None:
     there.application.forget(there.clock.seconds())
     there.ask()
     assert len(there.agent.asked) == 4
+
+
+def test_an_answer_that_is_kept_opens_nothing_for_longer_than_it_said() -> None:
+    there = Asked()
+    there.ask()
+    there.agent.answer(b'{"sub": "alice", "expires_s": 4}')
+
+    there.clock.advance(3)
+    assert there.ask().ticket == Ticket("alice", 1.0)
+    there.clock.advance(1)
+    there.ask()
+    assert len(there.agent.asked) == 2
+    there.agent.answer()
 
 
 def test_a_no_holds_for_a_while_too_and_silence_does_not() -> None:

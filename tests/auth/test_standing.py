@@ -12,6 +12,7 @@ from sockproxy.policy.access import Asker
 from sockproxy.policy.revoked import Revoked
 from sockproxy.policy.ticket import Ticket
 from sockproxy.refused import Refused
+from tests.conftest import LoggedErrors
 
 NOBODY = Asker("https://app.example", None, "192.0.2.1")
 
@@ -146,6 +147,20 @@ def test_no_answer_ends_nothing_until_the_ticket_does() -> None:
     house.wait(10.0)
     assert house.ends == [(Code.TICKET_REFUSED, EXPIRED)]
     assert house.asked[-1].called
+
+
+def test_a_fault_of_ours_ends_nothing_and_he_is_asked_for_again(
+    logged_errors: LoggedErrors,
+) -> None:
+    house = House()
+    house.enter(known(), asks=True)
+    house.wait(80.0)
+    house.asked[0].errback(ZeroDivisionError())
+    house.wait(ASKED_EVERY_S)
+
+    assert len(house.asked) == 2
+    assert house.ends == []
+    assert len(logged_errors.flush(ZeroDivisionError)) == 1
 
 
 def test_who_leaves_while_he_is_asked_for_is_asked_for_no_more() -> None:

@@ -85,6 +85,20 @@ class TestTickets(TicketOutline):
         assert way.socket.frames()[-1].code == Code.TOO_BIG
         assert asked.called_off == 1
 
+    @pytest.mark.parametrize("late", ["no answer", "too much"])
+    def test_who_is_refused_late_is_heard_when_he_closes(
+        self, asked: Application, late: str
+    ) -> None:
+        way = self.waiting()
+        if late == "no answer":
+            asked.refuse()
+        else:
+            way.link.message(bytes(EARLY_MAX_BYTES + 1), text=False)
+
+        assert isinstance(way.socket, PausableSocket)
+        assert way.socket.ended is not None
+        assert not way.socket.is_paused
+
     def test_an_application_that_is_away_is_told_as_busy(self, asked: Application) -> None:
         way = self.waiting()
         asked.refuse()

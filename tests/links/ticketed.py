@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from sockproxy import service
 from sockproxy.codes import Code
-from sockproxy.core import events
+from sockproxy.core import events, frames
 from tests import application
 from tests.links.carriers import Carrier, carrier
 from tests.logged import lines
@@ -233,16 +234,67 @@ class TicketOutline:
         assert self.results(page) == [10, pytest.approx(60, abs=1)]
         assert [code for code, _ in self.told(page)] == [Code.DENIED]
 
+    def test_a_ticket_behind_the_end_of_a_session_is_nobodys(self, server: Server) -> None:
+        page, way = self.came(server, ticket())
+        page.core.local[frames.Bye] = frames.Bye(Code.CLEAN, "")
+        page.core.auth(ticket(jti="two"))
+        way.say()
+
+        assert len(server.hub) == len(server.shared.auth) == 0
+
+    def test_a_page_may_move_while_its_ticket_is_looked_into(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        agent = application.Application()
+        monkeypatch.setattr(service, "Agent", lambda *_, **__: agent)
+        server = Server(FORWARD)
+        page = Page(server, ticket="opaque")
+        way = self.slow(server, page)
+        way.attach()
+        agent.answer()
+        way.exchange()
+        [live] = server.hub._live.values()
+
+        self.show(page, way, "another")
+        live.moved(replace(live.asker, peer="198.51.100.7"))
+        agent.answer(b'{"sub": "alice", "expires_s": 60}')
+
+        assert live.asker.peer == "198.51.100.7"
+        way.exchange()
+        assert self.results(page)[-1] == 60
+
+    def test_what_the_next_link_shows_is_newer_than_what_the_last_one_did(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        agent = application.Application()
+        monkeypatch.setattr(service, "Agent", lambda *_, **__: agent)
+        server = Server(FORWARD)
+        page = Page(server, ticket="opaque")
+        way = self.slow(server, page)
+        way.attach()
+        agent.answer()
+        way.exchange()
+
+        self.show(page, way, "another")
+        way.lose()
+        way.connect()
+
+        assert len(agent.asked) == 2, "the first ticket is known"
+        assert agent.called_off == 1
+        assert self.results(page) == [LONG_S, pytest.approx(LONG_S, abs=1)]
+
     def test_who_leaves_meanwhile_makes_no_session(self, monkeypatch: pytest.MonkeyPatch) -> None:
         agent = application.Application()
         monkeypatch.setattr(service, "Agent", lambda *_, **__: agent)
         server = Server(FORWARD)
         way = self.slow(server, Page(server, ticket="opaque"))
         way.attach()
-        way.lose()
+        with lines() as said:
+            way.lose()
 
         assert agent.called_off == 1
         assert len(server.hub) == 0
+        assert said == []
 
     def slow(self, server: Server, page: Page) -> Carrier:
         """Return a way on which it takes time to find out who asks."""

@@ -47,4 +47,28 @@ def test_who_is_given_tickets_without_end_shuts_out_himself() -> None:
     assert spent.full("alice")
     assert spent.take("four", by(b"d", principal="bob"))
     spent.forget(10.0)
+    assert len(spent) == 0
     assert spent.take("five", by(b"e", until=20.0))
+
+
+def test_a_look_at_the_clock_costs_nothing_where_nothing_has_expired() -> None:
+    class Clock(float):
+        """A time that counts how often it is compared."""
+
+        looks = 0
+
+        def __ge__(self, other: float) -> bool:
+            Clock.looks += 1
+            return float.__ge__(self, other)
+
+        def __lt__(self, other: float) -> bool:
+            Clock.looks += 1
+            return float.__lt__(self, other)
+
+    spent = Spent()
+    for number in range(100):
+        spent.take(str(number), by(b"a"))
+    spent.forget(Clock(1.0))
+
+    assert len(spent) == 100
+    assert Clock.looks == 1
