@@ -15,8 +15,9 @@ from typing import Any
 import jwt
 
 from sockproxy import ini, secret
+from sockproxy.policy import origin
 from sockproxy.policy.ticket import TICKET_MAX_BYTES, BadTicket, verify
-from sockproxy.settings import Limits, TicketKey, Tickets
+from sockproxy.settings import Limits, Settings, TicketKey, Tickets
 from sockproxy.values import convert
 
 TICKET_ID_BYTES = 16
@@ -50,16 +51,29 @@ def options(parser: argparse.ArgumentParser) -> None:
 def run(chosen: argparse.Namespace, now: float, random: Callable[[int], bytes]) -> int:
     """Do what was asked for, at `now` by the wall clock, and return the exit status."""
     try:
-        tickets = ini.load(chosen.config).tickets
+        settings = ini.load(chosen.config)
+        tickets = settings.tickets
         if not tickets.keys:
             raise CannotMint(f"{chosen.config} has no [tickets] keys")
         if chosen.verb == "inspect":
             return _inspect(sys.stdin.read(TICKET_MAX_BYTES + 1).strip(), tickets, now)
+        _check(chosen, settings)
         print(_mint(chosen, tickets, now, random))
     except (ini.SettingsError, CannotMint, ValueError) as error:
         print(error, file=sys.stderr)
         return 2
     return 0
+
+
+def _check(chosen: argparse.Namespace, settings: Settings) -> None:
+    """Raise `CannotMint` for what no page could have, by this file or by any."""
+    for section in chosen.backend or ():
+        if section not in settings.backends and section not in settings.access:
+            raise CannotMint(f"{chosen.config} has no [backend {section}] or [access {section}]")
+    for page in chosen.origin or ():
+        complaint = origin.problem(page)
+        if complaint or "*" in page:
+            raise CannotMint(f"--origin {page}: {complaint or 'name one page'}")
 
 
 def _mint(

@@ -8,11 +8,11 @@ from typing import Any
 
 from twisted.application.service import MultiService, Service
 from twisted.internet.interfaces import IHostnameResolver, IReactorTime
-from twisted.web.client import Agent
 from twisted.web.resource import Resource
 
 from sockproxy import accept, logs, site
 from sockproxy.auth.application import Application
+from sockproxy.auth.asking import asking_agent
 from sockproxy.auth.authenticator import Authenticator
 from sockproxy.backends.opening import Opening
 from sockproxy.codes import Code
@@ -110,7 +110,7 @@ def authenticator(
 ) -> Authenticator:
     """Return who knows users."""
     options = settings.forward_auth
-    agent = Agent(reactor, connectTimeout=options.timeout)
+    agent = asking_agent(reactor, options.timeout)
     application = Application(options, reactor, agent, descriptors) if options.url else None
     # A reactor counts from the epoch, by which tickets are dated.
     wall: Callable[[], float] = reactor.seconds

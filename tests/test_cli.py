@@ -155,6 +155,11 @@ principals = alice
         (("-", "-", "[::1]:80"), 1, "denied: no [access] allows ::1:80\n"),
         (("-", "-", "nothing"), 1, "denied: no backend nothing\n"),
         (
+            ("https://app.example", "bob", "127.0.0.1:1"),
+            1,
+            "denied: backend mine: not open to bob\n  FILE:19: [backend mine] principals\n",
+        ),
+        (
             ("https://app.example", "alice", "mine"),
             0,
             "allowed: https://app.example may reach mine\n"

@@ -23,7 +23,11 @@ def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "new.pem").write_bytes(PUBLIC)
     keys = f"keys =\n  old HS256 env:SOCKPROXY_TEST_KEY\n  new EdDSA file:{tmp_path}/new.pem\n"
     written = tmp_path / "proxy.ini"
-    written.write_text(f"{SMALLEST}[tickets]\n{keys}")
+    backends = "".join(
+        f"[backend {name}]\ntarget = tcp:127.0.0.1:1\norigins = https://app.example\n"
+        for name in ("irc", "redis")
+    )
+    written.write_text(f"{SMALLEST}{backends}[tickets]\n{keys}")
     return written
 
 
@@ -92,6 +96,12 @@ def test_a_pair_of_keys_signs_with_its_private_half(
         (("--good-for", "60"), "'60': write a duration such as 30s, 5m or 250ms\n"),
         (("--bytes", "many"), "'many': write a size such as 64KiB, 4MiB or 100kB\n"),
         (("--streams", "0"), "the file would refuse it: streams: input should be greater than"),
+        (("--backend", "nope"), "FILE has no [backend nope] or [access nope]\n"),
+        (
+            ("--origin", "https://a.example/"),
+            "--origin https://a.example/: 'https://a.example/' is",
+        ),
+        (("--origin", "https://*.a.example"), "--origin https://*.a.example: name one page\n"),
         (("--private-key", "x", "--kid", "new"), "a secret is written file:PATH or env:NAME\n"),
     ],
 )
@@ -101,7 +111,7 @@ def test_what_is_not_minted_is_explained(
     assert cli.main(["ticket", "mint", "alice", "--config", str(file), *more]) == 2
     said = capsys.readouterr()
     assert said.out == ""
-    assert said.err.startswith(reason)
+    assert said.err.startswith(reason.replace("FILE", str(file)))
 
 
 def test_a_key_that_signs_nothing_is_told(

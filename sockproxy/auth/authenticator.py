@@ -44,7 +44,7 @@ class Authenticator:
         self._application = application
         self._spent = Spent()
         self._revocations = Revocations(options.revoked)
-        self._revocations.look()
+        self._revocations.look(clock.seconds())
         self._roll = Roll(clock.seconds)
 
     def __len__(self) -> int:
@@ -80,7 +80,7 @@ class Authenticator:
     def sweep(self) -> None:
         """Look at the clock, about once a second, and at what was revoked."""
         now = self._clock.seconds()
-        if self._revocations.look():
+        if self._revocations.look(now):
             self._roll.revoke(self._revocations.list)
         self._roll.sweep()
         self._spent.forget(now)

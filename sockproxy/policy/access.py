@@ -134,11 +134,13 @@ class Policy:
         """Return the answer to `asker` wanting `target`."""
         if isinstance(target, NamedTarget):
             return self._named(asker, target.name)
+        refused = _untold(f"no [access] allows {target.host}:{target.port}", None)
         for name in self._by_address.get((target.host, target.port), ()):
             answer = self._named(asker, name)
             if isinstance(answer, Allow):
                 return answer
-        return self._chosen(asker, target)
+            refused = _untold(answer.reason, answer.rule)
+        return self._chosen(asker, target, refused)
 
     def origin_known(self, origin: str | None) -> bool:
         """Return whether any section serves pages of this origin, perhaps with a ticket.
@@ -206,9 +208,8 @@ class Policy:
             bounds=Bounds.of(f"backend {name}", backend),
         )
 
-    def _chosen(self, asker: Asker, target: HostTarget) -> Allow | Deny:
-        """Return the first section's leave, or the last one's reason."""
-        answer = _untold(f"no [access] allows {target.host}:{target.port}", None)
+    def _chosen(self, asker: Asker, target: HostTarget, answer: Deny) -> Allow | Deny:
+        """Return the first section's leave, or the last one's reason; `answer` without any."""
         for name, access in self._access.items():
             listed = _rule(access.allow, target)
             if listed is None:

@@ -409,7 +409,7 @@ def test_a_socket_that_is_gone_is_not_watched(ticketed: Server) -> None:
 
 def test_an_application_that_is_away_is_told_as_such(monkeypatch: pytest.MonkeyPatch) -> None:
     agent = Application()
-    monkeypatch.setattr("sockproxy.service.Agent", lambda *_, **__: agent)
+    monkeypatch.setattr("sockproxy.service.asking_agent", lambda *_, **__: agent)
     server = Server(FORWARD)
     asked = Visitor("https://app.example", "gw.example", "192.0.2.1", (), "opaque")
     answers: list[Any] = []

@@ -58,7 +58,7 @@ class TestTickets(TicketOutline):
     @pytest.fixture
     def asked(self, monkeypatch: pytest.MonkeyPatch) -> Application:
         agent = Application()
-        monkeypatch.setattr(service, "Agent", lambda *_, **__: agent)
+        monkeypatch.setattr(service, "asking_agent", lambda *_, **__: agent)
         return agent
 
     def waiting(self) -> OverWebSocket:

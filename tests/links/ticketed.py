@@ -195,7 +195,7 @@ class TicketOutline:
 
     def test_the_application_may_take_its_time(self, monkeypatch: pytest.MonkeyPatch) -> None:
         agent = application.Application()
-        monkeypatch.setattr(service, "Agent", lambda *_, **__: agent)
+        monkeypatch.setattr(service, "asking_agent", lambda *_, **__: agent)
         server = Server(FORWARD)
         page = Page(server, ticket="opaque")
         page.core.open("told", 0)
@@ -216,7 +216,7 @@ class TicketOutline:
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         agent = application.Application()
-        monkeypatch.setattr(service, "Agent", lambda *_, **__: agent)
+        monkeypatch.setattr(service, "asking_agent", lambda *_, **__: agent)
         server = Server(FORWARD)
         page = Page(server, ticket="opaque")
         way = self.slow(server, page)
@@ -246,7 +246,7 @@ class TicketOutline:
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         agent = application.Application()
-        monkeypatch.setattr(service, "Agent", lambda *_, **__: agent)
+        monkeypatch.setattr(service, "asking_agent", lambda *_, **__: agent)
         server = Server(FORWARD)
         page = Page(server, ticket="opaque")
         way = self.slow(server, page)
@@ -267,7 +267,7 @@ class TicketOutline:
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         agent = application.Application()
-        monkeypatch.setattr(service, "Agent", lambda *_, **__: agent)
+        monkeypatch.setattr(service, "asking_agent", lambda *_, **__: agent)
         server = Server(FORWARD)
         page = Page(server, ticket="opaque")
         way = self.slow(server, page)
@@ -285,7 +285,7 @@ class TicketOutline:
 
     def test_who_leaves_meanwhile_makes_no_session(self, monkeypatch: pytest.MonkeyPatch) -> None:
         agent = application.Application()
-        monkeypatch.setattr(service, "Agent", lambda *_, **__: agent)
+        monkeypatch.setattr(service, "asking_agent", lambda *_, **__: agent)
         server = Server(FORWARD)
         way = self.slow(server, Page(server, ticket="opaque"))
         way.attach()
