@@ -31,7 +31,7 @@ from zope.interface import implementer
 from sockproxy.head import SERVICE_UNAVAILABLE, BadHead, refusal
 from sockproxy.logs import Logger
 from sockproxy.policy.descriptors import UNLIMITED, Descriptors, Taken
-from sockproxy.policy.entrance import TELL_EVERY_S, Entrance, Entry, Full
+from sockproxy.policy.entrance import TELL_EVERY_S, Entrance, Entry, TurnedAway
 from sockproxy.policy.forwarded import UNIX
 from sockproxy.policy.tally import Seldom
 
@@ -160,7 +160,7 @@ class Accepting(Factory):
         peer = getattr(addr, "host", UNIX) if self._named else None
         try:
             entry = gate.entrance.admit(peer)
-        except Full as full:
+        except TurnedAway as full:
             if self._plain and gate.farewells < gate.farewells_max:
                 return Farewell(gate, taken, full)
             taken.give_back()
@@ -198,7 +198,7 @@ class Farewell(Protocol):
 
     transport: Any
 
-    def __init__(self, gate: Gate, taken: Taken, full: Full) -> None:
+    def __init__(self, gate: Gate, taken: Taken, full: TurnedAway) -> None:
         self._gate = gate
         self._taken = taken
         self._full = full
@@ -221,7 +221,7 @@ class Farewell(Protocol):
         self.transport.abortConnection()
 
 
-def unavailable(full: Full) -> BadHead:
+def unavailable(full: TurnedAway) -> BadHead:
     """Return how HTTP says that there is no room."""
     return BadHead(SERVICE_UNAVAILABLE, full.text, RETRY_S)
 

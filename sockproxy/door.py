@@ -36,7 +36,7 @@ from sockproxy.head import (
 from sockproxy.kernel import unsent_bytes
 from sockproxy.logs import Logger
 from sockproxy.policy import forwarded, host
-from sockproxy.policy.entrance import Entry, Full, uncounted
+from sockproxy.policy.entrance import Entry, TurnedAway, uncounted
 from sockproxy.settings import Service
 
 HEAD_S = 10.0
@@ -276,7 +276,7 @@ class Channel(http.HTTPChannel):
         self._client = client = self.site.client(self.transport.getPeer(), head)
         try:
             self.entry.belong(getattr(client, "host", forwarded.UNIX), knocks=head.upgrades)
-        except Full as full:
+        except TurnedAway as full:
             raise accept.unavailable(full) from None
         self._waiting = rest
         return head

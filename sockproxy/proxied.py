@@ -21,7 +21,7 @@ from twisted.python.failure import Failure
 from sockproxy import proxy_header
 from sockproxy.accept import entry_of
 from sockproxy.logs import Logger
-from sockproxy.policy.entrance import Full
+from sockproxy.policy.entrance import TurnedAway
 from sockproxy.policy.forwarded import UNIX, is_trusted
 from sockproxy.policy.networks import Network
 from sockproxy.proxy_header import BadProxyHeader, ProxyHeader
@@ -88,7 +88,7 @@ class Proxied(ProtocolWrapper):
         try:
             if entry is not None:
                 entry.belong(getattr(self.getPeer(), "host", None) or UNIX, knocks=True)
-        except Full:  # whose refusal the entrance has told
+        except TurnedAway:  # whose refusal the entrance has told
             self.transport.abortConnection()
             return
         inner = self.factory.wrappedFactory.buildProtocol(self.getPeer())

@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 
 from sockproxy.policy.forwarded import is_trusted
 from sockproxy.policy.networks import Network
-from sockproxy.policy.tally import Counts, Rates, Seldom, site
+from sockproxy.policy.tally import Rates, Seldom, Tally, site
 from sockproxy.settings import Limits
 
 TELL_EVERY_S = 60.0
@@ -26,7 +26,7 @@ TOLD_MAX = 1024
 Tell = Callable[[str, str, int], None]
 
 
-class Full(Exception):
+class TurnedAway(Exception):
     """A connection is not let in now; may it come again."""
 
     def __init__(self, text: str) -> None:
@@ -46,8 +46,8 @@ class Entrance:
         tell: Tell,
     ) -> None:
         self.connections = 0
-        self.here = Counts()
-        self.new = Counts()
+        self.here = Tally()
+        self.new = Tally()
         self.failures = failures
         self.clock = clock
         self._limits = limits
@@ -57,7 +57,7 @@ class Entrance:
         self._told = Seldom(TELL_EVERY_S, TOLD_MAX)
 
     def admit(self, peer: str | None) -> Entry:
-        """Let a connection in, whose peer is None while it is not known. Raises `Full`."""
+        """Let a connection in, whose peer is None while it is not known. Raises `TurnedAway`."""
         most = self._limits.connections
         if self.connections >= most:
             raise self.full(peer or "somebody", f"more than {most} connections")
@@ -71,7 +71,7 @@ class Entrance:
         return None if peer is None or is_trusted(peer, self._trusted) else site(peer)
 
     def check(self, address: str, *, knocks: bool) -> None:
-        """Raise `Full` where an address has or does too much; count what `knocks`."""
+        """Raise `TurnedAway` where an address has or does too much; count what `knocks`."""
         limits = self._limits
         self.check_failures(address)
         if self.here[address] >= limits.connections_per_address:
@@ -86,16 +86,16 @@ class Entrance:
             raise self.full(address, f"more than {most_per_s:g} connections/s from one address")
 
     def check_failures(self, address: str) -> None:
-        """Raise `Full` where an address has failed too often."""
+        """Raise `TurnedAway` where an address has failed too often."""
         if self.failures.spent(address, self.clock()):
             raise self.full(address, "too many failures from one address")
 
-    def full(self, address: str, text: str) -> Full:
+    def full(self, address: str, text: str) -> TurnedAway:
         """Return a refusal, and tell of it if that was not done just now."""
         more = self._told.due((address, text), self.clock())
         if more is not None:
             self._tell(address, text, more)
-        return Full(text)
+        return TurnedAway(text)
 
 
 class Entry:
@@ -111,7 +111,7 @@ class Entry:
         self._is_over = False
 
     def belong(self, peer: str | None, *, knocks: bool) -> None:
-        """Be the connection of `peer` from here on. Raises `Full`, then nothing has changed.
+        """Be the connection of `peer` from here on. Raises `TurnedAway`, then nothing has changed.
 
         It `knocks` where it stands for a connection of the client's own.
         """

@@ -30,7 +30,7 @@ def site(peer: str) -> str:
     return str(IPv6Address(int(address) >> IPV6_SITE_BITS << IPV6_SITE_BITS))
 
 
-class Counts:
+class Tally:
     """How many there are of each key; there are never more keys than things."""
 
     def __init__(self) -> None:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from sockproxy.policy.entrance import TELL_EVERY_S, Entrance, Entry, Full, uncounted
+from sockproxy.policy.entrance import TELL_EVERY_S, Entrance, Entry, TurnedAway, uncounted
 from sockproxy.policy.tally import Rates, site
 from sockproxy.settings import Limits
 
@@ -45,7 +45,7 @@ class Door:
         return entry
 
     def refused(self, peer: str | None = ONE) -> str:
-        with pytest.raises(Full) as full:
+        with pytest.raises(TurnedAway) as full:
             self.entrance.admit(peer)
         return full.value.text
 
@@ -130,7 +130,7 @@ def test_a_connection_of_a_proxy_belongs_to_the_client_it_asks_for() -> None:
         way.belong(ONE, knocks=False)
         way.served()
 
-    with pytest.raises(Full, match="more than 3 connections"):
+    with pytest.raises(TurnedAway, match="more than 3 connections"):
         ways[3].belong(ONE, knocks=False)
     ways[3].belong(OTHER, knocks=False)
     ways[0].belong(OTHER, knocks=False)
@@ -162,7 +162,7 @@ def test_what_is_refused_stays_whose_it_was() -> None:
     way = door.entrance.admit(PROXY)
     way.belong(OTHER, knocks=False)
 
-    with pytest.raises(Full):
+    with pytest.raises(TurnedAway):
         way.belong(ONE, knocks=False)
 
     assert (door.entrance.here[OTHER], door.entrance.here[ONE]) == (1, 3)
@@ -178,7 +178,7 @@ def test_only_what_stands_for_a_connection_of_the_clients_own_knocks() -> None:
         way.belong(ONE, knocks=True)
         way.belong(OTHER, knocks=False)
 
-    with pytest.raises(Full, match="more than 1 connections/s"):
+    with pytest.raises(TurnedAway, match="more than 1 connections/s"):
         way.belong(ONE, knocks=True)
 
 
@@ -189,7 +189,7 @@ def test_who_fails_too_often_waits_a_moment_and_who_is_in_stays() -> None:
     guilty.failed()
 
     assert door.refused() == "too many failures from one address"
-    with pytest.raises(Full):
+    with pytest.raises(TurnedAway):
         guilty.belong(ONE, knocks=False)
     inside.belong(ONE, knocks=False)
     door.served(OTHER)
@@ -246,7 +246,7 @@ def test_a_connection_that_no_entrance_saw_is_not_limited() -> None:
 def test_what_one_address_does_never_keeps_another_out(comers: list[str]) -> None:
     door = Door(FEW.model_copy(update={"connections": 1000}))
     for peer in comers:
-        with suppress(Full):
+        with suppress(TurnedAway):
             door.entrance.admit(peer).failed()
 
     door.served(OTHER).leave()
@@ -265,14 +265,14 @@ class Comings(RuleBasedStateMachine):
     @rule(peer=peers, step_s=st.floats(0, 2))
     def come(self, peer: str | None, step_s: float) -> None:
         self.door.now += step_s
-        with suppress(Full):
+        with suppress(TurnedAway):
             self.held.append((self.door.entrance.admit(peer), peer))
 
     @precondition(lambda self: self.held)
     @rule(number=st.integers(0), peer=peers)
     def belong(self, number: int, peer: str | None) -> None:
         number %= len(self.held)
-        with suppress(Full):
+        with suppress(TurnedAway):
             self.held[number][0].belong(peer, knocks=False)
             self.held[number] = (self.held[number][0], peer)
 

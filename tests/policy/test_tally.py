@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sockproxy.policy.tally import Counts, Rates, Seldom, site
+from sockproxy.policy.tally import Rates, Seldom, Tally, site
 
 KEYS = st.sampled_from("abcde")
 STEPS = st.lists(st.tuples(KEYS, st.floats(0, 3)), max_size=100)
@@ -29,7 +29,7 @@ def test_clients_that_a_socket_for_both_families_names_are_told_apart() -> None:
 def test_counts_are_those_of_a_counter_and_hold_no_key_for_nothing(
     steps: list[tuple[bool, str]],
 ) -> None:
-    counts, model = Counts(), Counter[str]()
+    counts, model = Tally(), Counter[str]()
 
     for comes, key in steps:
         if comes:
@@ -44,7 +44,7 @@ def test_counts_are_those_of_a_counter_and_hold_no_key_for_nothing(
 
 def test_nothing_is_taken_away_that_was_not_added() -> None:
     with pytest.raises(KeyError):
-        Counts().remove("a")
+        Tally().remove("a")
 
 
 def test_each_key_has_its_burst_and_then_its_rate() -> None:
