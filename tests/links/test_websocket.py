@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from sockproxy import service
 from sockproxy.codes import Code
 from sockproxy.core import events, frames
 from sockproxy.front import Visitor
@@ -54,12 +53,6 @@ class TestTickets(TicketOutline):
         assert isinstance(way, OverWebSocket)
         way.make_socket = PausableSocket
         return way
-
-    @pytest.fixture
-    def asked(self, monkeypatch: pytest.MonkeyPatch) -> Application:
-        agent = Application()
-        monkeypatch.setattr(service, "asking_agent", lambda *_, **__: agent)
-        return agent
 
     def waiting(self) -> OverWebSocket:
         server = Server(FORWARD)

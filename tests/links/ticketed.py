@@ -40,6 +40,13 @@ class TicketOutline:
         monkeypatch.setenv("SOCKPROXY_TEST_KEY", SHARED.decode())
 
     @pytest.fixture
+    def asked(self, monkeypatch: pytest.MonkeyPatch) -> application.Application:
+        """The application, where the file names one."""
+        agent = application.Application()
+        monkeypatch.setattr(service, "asking_agent", lambda *_, **__: agent)
+        return agent
+
+    @pytest.fixture
     def server(self) -> Server:
         return Server(TICKETS)
 
@@ -193,9 +200,7 @@ class TicketOutline:
         way.connect()
         assert [event.resumed for event in page.of(events.Welcomed)] == [False, True]
 
-    def test_the_application_may_take_its_time(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        agent = application.Application()
-        monkeypatch.setattr(service, "asking_agent", lambda *_, **__: agent)
+    def test_the_application_may_take_its_time(self, asked: application.Application) -> None:
         server = Server(FORWARD)
         page = Page(server, ticket="opaque")
         page.core.open("told", 0)
@@ -204,7 +209,7 @@ class TicketOutline:
         page.core.open("irc", 0)
 
         assert len(server.hub) == 0
-        agent.answer()
+        asked.answer()
         way.exchange()
         server.backend()
         way.exchange()
@@ -213,20 +218,18 @@ class TicketOutline:
         assert len(server.reactor.tcpClients) == 2
 
     def test_the_application_may_narrow_a_session_that_runs(
-        self, monkeypatch: pytest.MonkeyPatch
+        self, asked: application.Application
     ) -> None:
-        agent = application.Application()
-        monkeypatch.setattr(service, "asking_agent", lambda *_, **__: agent)
         server = Server(FORWARD)
         page = Page(server, ticket="opaque")
         way = self.slow(server, page)
         way.attach()
-        agent.answer(b'{"sub": "alice", "expires_s": 10}')
+        asked.answer(b'{"sub": "alice", "expires_s": 10}')
         way.exchange()
 
         server.reactor.advance(8)
         server.hub.sweep()
-        agent.answer(b'{"sub": "alice", "expires_s": 60, "backends": ["irc"]}')
+        asked.answer(b'{"sub": "alice", "expires_s": 60, "backends": ["irc"]}')
         way.exchange()
         page.core.open("told", 0)
         way.exchange()
@@ -243,56 +246,50 @@ class TicketOutline:
         assert len(server.hub) == len(server.shared.auth) == 0
 
     def test_a_page_may_move_while_its_ticket_is_looked_into(
-        self, monkeypatch: pytest.MonkeyPatch
+        self, asked: application.Application
     ) -> None:
-        agent = application.Application()
-        monkeypatch.setattr(service, "asking_agent", lambda *_, **__: agent)
         server = Server(FORWARD)
         page = Page(server, ticket="opaque")
         way = self.slow(server, page)
         way.attach()
-        agent.answer()
+        asked.answer()
         way.exchange()
         [live] = server.hub._live.values()
 
         self.show(page, way, "another")
         live.moved(replace(live.asker, peer="198.51.100.7"))
-        agent.answer(b'{"sub": "alice", "expires_s": 60}')
+        asked.answer(b'{"sub": "alice", "expires_s": 60}')
 
         assert live.asker.peer == "198.51.100.7"
         way.exchange()
         assert self.results(page)[-1] == 60
 
     def test_what_the_next_link_shows_is_newer_than_what_the_last_one_did(
-        self, monkeypatch: pytest.MonkeyPatch
+        self, asked: application.Application
     ) -> None:
-        agent = application.Application()
-        monkeypatch.setattr(service, "asking_agent", lambda *_, **__: agent)
         server = Server(FORWARD)
         page = Page(server, ticket="opaque")
         way = self.slow(server, page)
         way.attach()
-        agent.answer()
+        asked.answer()
         way.exchange()
 
         self.show(page, way, "another")
         way.lose()
         way.connect()
 
-        assert len(agent.asked) == 2, "the first ticket is known"
-        assert agent.called_off == 1
+        assert len(asked.asked) == 2, "the first ticket is known"
+        assert asked.called_off == 1
         assert self.results(page) == [LONG_S, pytest.approx(LONG_S, abs=1)]
 
-    def test_who_leaves_meanwhile_makes_no_session(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        agent = application.Application()
-        monkeypatch.setattr(service, "asking_agent", lambda *_, **__: agent)
+    def test_who_leaves_meanwhile_makes_no_session(self, asked: application.Application) -> None:
         server = Server(FORWARD)
         way = self.slow(server, Page(server, ticket="opaque"))
         way.attach()
         with lines() as said:
             way.lose()
 
-        assert agent.called_off == 1
+        assert asked.called_off == 1
         assert len(server.hub) == 0
         assert said == []
 
