@@ -235,11 +235,21 @@ def _give(transport: Any, connection: Connection) -> None:
     setattr(holder, name, connection)
 
 
+class Wire(Logger):
+    """What autobahn logs: warnings as ours are, and nothing for each frame."""
+
+    def debug(self, format: str | None = None, **fields: object) -> None:
+        """Said of every read and write."""
+
+    info = trace = debug
+
+
 @implementer(IPushProducer)
 class Connection(WebSocketServerProtocol):  # type: ignore[misc]  # autobahn is untyped
     """A WebSocket on autobahn's wire; the `Socket` of its peer."""
 
     failures = Logger()
+    log = Wire()
     closeHandshakeTimeoutCall: IDelayedCall | None
     message_data: list[bytes] | None
     frame_data: list[bytes] | None = None

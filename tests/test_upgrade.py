@@ -426,6 +426,15 @@ def calls(act: Any) -> int:
     return count
 
 
+def test_browsers_that_do_not_answer_a_close_do_not_fill_the_log(lines: list[str]) -> None:
+    for _ in range(600):
+        connection, _ = connected(Echo())
+        connection.onCloseHandshakeTimeout()
+        connection.connectionLost()
+
+    assert 0 < len(lines) <= 500
+
+
 def test_a_message_costs_few_calls() -> None:
     peer = Echo()
     connection, _ = connected(peer)
