@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import shutil
 import socket
 import subprocess
@@ -16,6 +17,11 @@ BIN = Path(sys.executable).parent
 START_TIMEOUT_S = 30.0
 STOP_TIMEOUT_S = 15.0
 LOOK_S = 0.02
+# Below those that kernels give to whoever asks for any port.
+OWN_PORTS = range(20_000, 32_768)
+
+# Not the seeded one: two runs at a time would try the same ports.
+_random = random.SystemRandom()
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +37,11 @@ class Server:
 
 
 def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
-        return port
+    """Return a port that is free, and is not given to whoever asks for any meanwhile."""
+    while True:
+        port = _random.choice(OWN_PORTS)
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
 
 
 @contextmanager
